@@ -1,0 +1,137 @@
+"""How values are written for people: WIB times, numbers in the screen's language, words for states, bars."""
+
+import time
+from collections.abc import Iterable
+
+from agent.language import N_, _, current_language, ngettext
+
+COLUMNS = 80
+
+WIB_OFFSET_S = 7 * 3600
+"""Western Indonesian Time is UTC+7 all year (Keppres 41/1987)."""
+
+_MONTHS = {
+    "id": ("Jan", "Feb", "Mar", "Apr", "Mei", "Jun", "Jul", "Agu", "Sep", "Okt", "Nov", "Des"),
+    "en": ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
+}
+
+WORDS = {
+    "modem_state": {
+        "ok": N_("answers"),
+        "busy": N_("port held by another program"),
+        "hung": N_("does not answer"),
+        "missing": N_("not found"),
+        "restarted": N_("has restarted"),
+    },
+    "sim_state": {
+        "ready": N_("ready"),
+        "pin_required": N_("asks for its PIN"),
+        "puk_required": N_("locked, asks for its PUK"),
+        "absent": N_("not inserted"),
+        "locked": N_("locked to another network"),
+        "error": N_("cannot be read"),
+    },
+    "registration": {
+        "home": N_("registered"),
+        "roaming": N_("registered, roaming"),
+        "searching": N_("searching for a network"),
+        "denied": N_("refused by the network"),
+        "not_registered": N_("not registered"),
+        "unknown": N_("registration not known"),
+    },
+    "signal_class": {
+        "excellent": N_("excellent"),
+        "good": N_("good"),
+        "fair": N_("fair"),
+        "poor": N_("poor"),
+        "very_poor": N_("very poor"),
+        "none": N_("no service"),
+    },
+    "ts_quality": {
+        "ntp": N_("true (network time)"),
+        "modem": N_("true (modem)"),
+        "broker": N_("true (broker)"),
+        "rtc": N_("from the clock chip"),
+        "estimated": N_("estimated"),
+        "unset": N_("not certain yet"),
+    },
+}
+
+TECHNOLOGIES = {
+    "gsm": "2G",
+    "gprs": "2G GPRS",
+    "edge": "2G EDGE",
+    "umts": "3G",
+    "hspa": "3G HSPA",
+    "lte": "4G LTE",
+    "lte-m": "LTE-M",
+    "nb-iot": "NB-IoT",
+    "nr5g-nsa": "5G NSA",
+    "nr5g-sa": "5G SA",
+}
+
+LEVEL_FIELDS = (("rsrp_dbm", -120, -75), ("rscp_dbm", -115, -70), ("rssi_dbm", -110, -65))
+"""Which level a bar shows, and the dBm at which it is empty and full; the first that is known."""
+
+
+def word(field: str, value: object) -> str:
+    """Return the word for a state of the catalogue in the language in use, or a dash when not known."""
+    if value is None:
+        return "-"
+    return _(WORDS[field].get(str(value), str(value)))
+
+
+def number(value: float, decimals: int = 0) -> str:
+    """Return a number with the decimal sign of the language in use (comma in Indonesian)."""
+    text = f"{value:.{decimals}f}"
+    return text.replace(".", ",") if current_language() == "id" else text
+
+
+def wib(ts: float, *, seconds: bool = False) -> str:
+    """Return a UTC second as date and time in WIB, such as "21 Nov 2026 09.12 WIB"."""
+    at = time.gmtime(ts + WIB_OFFSET_S)
+    separator = "." if current_language() == "id" else ":"
+    clock = separator.join(f"{part:02d}" for part in at[3 : 6 if seconds else 5])
+    return f"{at.tm_mday} {_MONTHS[current_language()][at.tm_mon - 1]} {at.tm_year} {clock} WIB"
+
+
+def wib_clock(ts: float) -> str:
+    """Return the time of day of a UTC second in WIB, such as "09.12.30"."""
+    at = time.gmtime(ts + WIB_OFFSET_S)
+    return (".:"[current_language() == "en"]).join(f"{part:02d}" for part in at[3:6])
+
+
+def span(seconds: float) -> str:
+    """Return a length of time in its largest whole unit, such as "5 minutes"."""
+    whole = max(0, round(seconds))
+    for unit_s, words in (
+        (86400, lambda n: ngettext("{n} day", "{n} days", n)),
+        (3600, lambda n: ngettext("{n} hour", "{n} hours", n)),
+        (60, lambda n: ngettext("{n} minute", "{n} minutes", n)),
+        (1, lambda n: ngettext("{n} second", "{n} seconds", n)),
+    ):
+        if whole >= unit_s:
+            count = whole // unit_s
+            return str(words(count)).format(n=count)
+    return ngettext("{n} second", "{n} seconds", 0).format(n=0)
+
+
+def bar(share: float, width: int) -> str:
+    """Return a bar of `width` characters filled to `share` (0 to 1), in plain ASCII for any terminal."""
+    filled = round(max(0.0, min(1.0, share)) * width)
+    return "#" * filled + "-" * (width - filled)
+
+
+def level_bar(reading: dict[str, object], width: int) -> tuple[str, str] | None:
+    """Return the serving cell's level as text ("-97 dBm") and as a bar, or None when no level is known."""
+    for field, empty_dbm, full_dbm in LEVEL_FIELDS:
+        level = reading.get(field)
+        if isinstance(level, int | float):
+            return f"{level:.0f} dBm", bar((level - empty_dbm) / (full_dbm - empty_dbm), width)
+    return None
+
+
+def fit(parts: Iterable[str], width: int = COLUMNS, separator: str = " · ") -> str:
+    """Join the parts that are not empty, cut to `width` characters."""
+    line = separator.join(part for part in parts if part)
+    return line if len(line) <= width else line[: width - 1] + "…"
