@@ -1,0 +1,282 @@
+"""`sinyal run`: starts the stages, watches over them, and stops them in the right order.
+
+One thread takes readings (sampler), one owns the database (keeper), one owns the connection to the
+broker (forwarder); this one waits for a signal and notices when another has ended.
+"""
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from agent import __version__
+from agent.buffer.keeper import Keeper
+from agent.collectors.clock import ClockCollector
+from agent.collectors.host import HostCollector
+from agent.collectors.uplink import UplinkCollector
+from agent.config.load import LoadedConfig
+from agent.config.model import Config
+from agent.contract.catalogue import catalogue
+from agent.errors import ConfigMistake, NoPermission, SinyalError, StoreUnusable
+from agent.language import _
+from agent.modem.poll import ModemPoller
+from agent.pipeline.agent_reading import AgentCollector
+from agent.pipeline.sampler import Sampler
+from agent.pipeline.snapshot import DaemonLock, write_snapshot
+from agent.publish.forwarder import Forwarder
+
+log = logging.getLogger("sinyal")
+
+DATABASE_NAME = "sinyal.db"
+MODEM_MEMORY_NAME = "modem.json"
+
+LOOK_AFTER_S = 5.0
+"""How often the threads are looked after, and a database that could not be opened is tried again."""
+
+STOP_FORWARDER_S = 2.5
+STOP_SAMPLER_S = 0.5
+"""Parts of the five seconds in which SIGTERM must end everything (contract, section 2)."""
+
+_M_ARENA_MAX = -8  # mallopt(3)
+
+
+class Daemon:
+    """A running gateway, wired from its configuration."""
+
+    def __init__(self, loaded: LoadedConfig) -> None:
+        self._config: Config = loaded.config
+        self._started_ts = time.time()
+        self._stop = threading.Event()
+        config = self._config
+        state = config.paths.state
+        commit_interval_s = config.buffer.commit_interval_s
+        self._keeper = Keeper(
+            state / DATABASE_NAME,
+            max_bytes=config.buffer.max_bytes,
+            commit_interval_s=config.readings.interval_s if commit_interval_s is None else commit_interval_s,
+            commit_readings=config.buffer.commit_readings,
+            keep_days=config.buffer.keep_days,
+        )
+        self._modem = ModemPoller(
+            config.modem.port, sim_pin=config.modem.sim_pin, memory_file=state / MODEM_MEMORY_NAME
+        )
+        self._forwarder = Forwarder(
+            self._keeper,
+            config.broker,
+            config.publish,
+            gateway_id=config.gateway.id,
+            version=__version__,
+            interval_s=config.readings.interval_s,
+            inventory=self.inventory,
+        )
+        self._forwarding = False
+        self._sampler = Sampler(
+            [
+                ClockCollector(),
+                self._modem,
+                HostCollector(state),
+                UplinkCollector(config.uplink.interface),
+                AgentCollector(self._keeper, lambda: self._forwarder.health().wire_bytes, time.time),
+            ],
+            self._keeper,
+            catalogue(),
+            interval_s=config.readings.interval_s,
+            taken=self._on_reading,
+        )
+
+    def inventory(self) -> Mapping[str, object]:
+        """Return what the centre should know of this gateway beside its readings."""
+        gateway = self._config.gateway
+        modem = self._modem.inventory()
+        last = self._sampler.health.last_row or {}
+        return {
+            "kode_desa": gateway.kode_desa,
+            "kode_edisi": gateway.kode_edisi,
+            "site_name": gateway.site_name,
+            "role": gateway.role,
+            "modem_manufacturer": modem.get("manufacturer"),
+            "modem_model": modem.get("model"),
+            "modem_firmware": modem.get("firmware"),
+            "operator_name": last.get("operator_name"),
+            "operator_mccmnc": last.get("operator_mccmnc"),
+            "catalogue": catalogue().id,
+        }
+
+    def run(self) -> int:
+        """Work until SIGTERM or SIGINT; return the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        self._open_database()
+        self._sampler.start()
+        code = 0
+        while not self._stop.wait(LOOK_AFTER_S):
+            if not self._forwarding:
+                self._open_database()
+            if not self._sampler.is_alive() or (self._forwarding and not self._forwarder.is_alive()):
+                log.critical(_("a worker has ended by itself; the agent stops so that it is started anew"))
+                code = 1
+                break
+        self._shut_down()
+        return code
+
+    def _open_database(self) -> None:
+        """Open the database and begin forwarding; until that works readings wait in the sampler's memory."""
+        try:
+            self._keeper.start()
+        except StoreUnusable:
+            # The sampler says so, once, when it meets the same failure.
+            return
+        self._forwarder.start()
+        self._forwarding = True
+        log.info(
+            _("readings go to {path} (epoch {epoch}, boot {boot})").format(
+                path=self._config.paths.state / DATABASE_NAME,
+                epoch=self._keeper.epoch,
+                boot=self._keeper.boot,
+            )
+        )
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._stop.set()
+
+    def _on_reading(self) -> None:
+        self._forwarder.wake()
+        self._show()
+
+    def _show(self, *, stopped: bool = False) -> None:
+        try:
+            write_snapshot(self._config.paths.runtime, self._snapshot(stopped=stopped))
+        except OSError as error:
+            log.debug("snapshot: %s", error)
+
+    def _snapshot(self, *, stopped: bool) -> dict[str, Any]:
+        sampler = self._sampler.health
+        link = self._forwarder.health()
+        shown: dict[str, Any] = {
+            "v": 1,
+            "pid": os.getpid(),
+            "version": __version__,
+            "state": "stopped" if stopped else "running",
+            "ts": round(time.time()),
+            "started_ts": round(self._started_ts),
+            "interval_s": self._config.readings.interval_s,
+            "reading": sampler.last_row,
+            "modem": {
+                name: self._modem.inventory().get(name) for name in ("manufacturer", "model", "firmware")
+            },
+            "taken": sampler.taken,
+            "waiting_in_memory": sampler.waiting,
+            "lost": sampler.lost,
+            "store_problem": sampler.store_problem,
+            "link": {
+                "state": link.state,
+                "since_ts": link.since_ts,
+                "last_ack_ts": link.last_ack_ts,
+                "connects": link.connects,
+                "last_problem": link.last_problem,
+                "wire_bytes": link.wire_bytes,
+            },
+        }
+        try:
+            counts = self._keeper.counts()
+        except StoreUnusable:
+            return shown
+        shown["epoch"] = self._keeper.epoch
+        shown["boot"] = self._keeper.boot
+        shown["buffer"] = {
+            "stored": counts.stored,
+            "unsent": counts.unsent,
+            "oldest_unsent_ts": counts.oldest_unsent_ts,
+            "last_seq": counts.last_seq,
+        }
+        return shown
+
+    def _shut_down(self) -> None:
+        log.info(_("stopping"))
+        sampler_ended = self._sampler.stop(STOP_SAMPLER_S)
+        if self._forwarding:
+            self._forwarder.stop(STOP_FORWARDER_S)
+        self._show(stopped=True)
+        self._keeper.close()
+        if sampler_ended:
+            self._modem.close()
+
+
+def run_daemon(loaded: LoadedConfig) -> int:
+    """Run the agent until it is told to stop; return the exit code.
+
+    Raises ConfigMistake without a gateway id, NoPermission when a folder cannot be made or written, and
+    SinyalError when another agent already runs in these folders.
+    """
+    config = loaded.config
+    if not config.gateway.id:
+        raise ConfigMistake(
+            _("{file}: gateway.id is empty; the agent must know which gateway it is").format(
+                file=loaded.path
+            ),
+            _("sinyal config set gateway.id NAME"),
+        )
+    for folder in (config.paths.state, config.paths.runtime):
+        _make_folder(folder)
+    _keep_one_arena()
+    _log_to_stderr()
+    lock = DaemonLock(config.paths.runtime)
+    lock.take()
+    try:
+        log.info(
+            _("sinyal {version} starts for gateway {id}").format(version=__version__, id=config.gateway.id)
+        )
+        return Daemon(loaded).run()
+    finally:
+        lock.release()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except PermissionError:
+        raise NoPermission(
+            _("no permission to make the folder {folder}").format(folder=folder),
+            _("run as the user sinyal or with sudo, or move paths.state and paths.runtime"),
+        ) from None
+    except OSError as error:
+        raise SinyalError(
+            _("the folder {folder} cannot be made: {reason}").format(folder=folder, reason=error.strerror),
+            _("check the disk, or move paths.state and paths.runtime"),
+        ) from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise NoPermission(
+            _("no permission to write in {folder}").format(folder=folder),
+            _("run as the user sinyal or with sudo"),
+        )
+
+
+def _keep_one_arena() -> None:
+    # glibc gives each thread a heap of its own, which a small board cannot spare; musl has no mallopt.
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 1)
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    # Under systemd and procd the log has its own time; elsewhere UTC is written out.
+    stamped = "JOURNAL_STREAM" not in os.environ
+    formatter = logging.Formatter(
+        "%(asctime)s %(levelname)s %(name)s: %(message)s"
+        if stamped
+        else "%(levelname)s %(name)s: %(message)s",
+        "%Y-%m-%dT%H:%M:%SZ",
+    )
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)

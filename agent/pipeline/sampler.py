@@ -1,0 +1,163 @@
+"""One reading a slot: asks every collector, makes one clean row of it, and stores it.
+
+The slots are counted on the monotonic clock, so a step of the wall clock neither skips nor doubles a
+reading. A slot that passes while a sick modem is being asked is skipped: a gap is a gap.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+
+from agent.contract.catalogue import Catalogue, Row
+from agent.errors import StoreUnusable
+from agent.language import _
+
+log = logging.getLogger("sinyal.sampler")
+
+RING_READINGS = 120
+"""Readings kept in memory while the database cannot be written: two hours at one a minute."""
+
+
+class Collector(Protocol):
+    """Anything that measures: a name for the log, and one reading each time it is asked."""
+
+    name: str
+
+    def collect(self) -> Any:
+        """Return a frozen dataclass, or a mapping, whose names are metrics of the catalogue."""
+
+
+class Sink(Protocol):
+    """Where finished rows go: the buffer's keeper."""
+
+    def append(self, row: Row) -> int:
+        """Store one reading and return its seq; raises StoreUnusable."""
+
+
+@dataclass(slots=True)
+class SamplerHealth:
+    """What the sampler can say of itself. lost counts readings that no memory was left for."""
+
+    taken: int = 0
+    waiting: int = 0
+    lost: int = 0
+    last_row: Row | None = None
+    last_taken_monotonic: float | None = None
+    store_problem: str | None = None
+
+
+class Sampler:
+    """The thread that takes readings.
+
+    interval_s is the length of a slot; stored is called after each stored row with the row, to wake the
+    publisher and to show the row on screens.
+    """
+
+    def __init__(
+        self,
+        collectors: Sequence[Collector],
+        sink: Sink,
+        catalogue: Catalogue,
+        *,
+        interval_s: float,
+        taken: Callable[[], None],
+    ) -> None:
+        self._collectors = collectors
+        self._sink = sink
+        self._catalogue = catalogue
+        self._interval_s = interval_s
+        self._taken = taken
+        self._ring: deque[Row] = deque(maxlen=RING_READINGS)
+        self._failing: set[str] = set()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="sampler", daemon=True)
+        self.health = SamplerHealth()
+
+    def start(self) -> None:
+        """Begin: the first reading is taken at once."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Take no further reading; return whether the one under way ended within timeout_s."""
+        self._stop.set()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def is_alive(self) -> bool:
+        """Return whether the thread runs."""
+        return self._thread.is_alive()
+
+    def _work(self) -> None:
+        began = time.monotonic()
+        slot = 0
+        while not self._stop.wait(max(0.0, began + slot * self._interval_s - time.monotonic())):
+            try:
+                self.take_one()
+            except Exception:  # the edge of the loop: a reading must follow the next slot, whatever happened
+                log.exception(_("unexpected fault while taking a reading; the next slot goes on"))
+            slot = max(slot + 1, int((time.monotonic() - began) / self._interval_s))
+
+    def take_one(self) -> None:
+        """Take one reading now and store it, after those that wait in memory."""
+        values: dict[str, object] = {"slot_s": round(self._interval_s)}
+        for collector in self._collectors:
+            values.update(self._ask(collector))
+        row = self._catalogue.clean(values)
+        if len(self._ring) == RING_READINGS:
+            self.health.lost += 1
+        self._ring.append(row)
+        self._store_waiting()
+        self.health.taken += 1
+        self.health.last_row = row
+        self.health.last_taken_monotonic = time.monotonic()
+        self._taken()
+
+    def _ask(self, collector: Collector) -> Mapping[str, object]:
+        try:
+            reading = collector.collect()
+        except Exception:  # one broken collector costs its own fields, never the reading
+            if collector.name not in self._failing:
+                self._failing.add(collector.name)
+                log.exception(
+                    _("the collector {name} failed; its fields stay empty").format(name=collector.name)
+                )
+            return {}
+        if collector.name in self._failing:
+            self._failing.remove(collector.name)
+            log.info(_("the collector {name} works again").format(name=collector.name))
+        if isinstance(reading, Mapping):
+            return reading
+        return {field.name: getattr(reading, field.name) for field in fields(reading)}
+
+    def _store_waiting(self) -> None:
+        while self._ring and not self._stop_asked_and_stuck():
+            try:
+                seq = self._sink.append(self._ring[0])
+            except StoreUnusable as problem:
+                self._note_store_problem(problem)
+                break
+            self._ring[0]["seq"] = seq
+            self._ring.popleft()
+            self._note_store_works()
+        self.health.waiting = len(self._ring)
+
+    def _stop_asked_and_stuck(self) -> bool:
+        return self._stop.is_set() and self.health.store_problem is not None
+
+    def _note_store_problem(self, problem: StoreUnusable) -> None:
+        if self.health.store_problem is None:
+            log.error(
+                _("readings cannot be stored: {what}; up to {count} wait in memory. Next step: {step}").format(
+                    what=problem.what, count=RING_READINGS, step=problem.next_step
+                )
+            )
+        self.health.store_problem = problem.what
+
+    def _note_store_works(self) -> None:
+        if self.health.store_problem is not None:
+            log.info(_("readings are stored again; {lost} were lost meanwhile").format(lost=self.health.lost))
+            self.health.store_problem = None
