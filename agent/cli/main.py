@@ -1,0 +1,149 @@
+"""The command `sinyal`: finds subcommand, language and configuration, and ends every failure well.
+
+Only the module of the command that was typed is imported: `sinyal status` on a small router must not
+wait for MQTT or the serial port to load.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from agent import __version__, language
+from agent.cli.configuration import Configuration
+from agent.errors import SinyalError, UsageMistake
+from agent.language import N_, _
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One subcommand: its module in `agent.cli` has add_arguments(parser) and run(args) -> exit code."""
+
+    name: str
+    module: str
+    summary: str
+    example: str
+
+
+COMMANDS = (
+    Command("run", "run", N_("run the agent in the foreground"), "sinyal run"),
+    Command(
+        "demo", "demo", N_("show a whole gateway at work, nothing installed"), "sinyal demo --uplink-cut 20"
+    ),
+    Command("status", "status", N_("how the gateway is doing, on one screen"), "sinyal status"),
+    Command("config", "config", N_("check, show or change the configuration"), "sinyal config check"),
+    Command("decode", "decode", N_("turn MQTT batches into rows"), "sinyal decode batch.bin --format csv"),
+    Command("version", "version", N_("the version of the agent and of what it runs on"), "sinyal version"),
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose mistakes are one line with a next step (exit code 2)."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageMistake instead of printing the usage text and leaving."""
+        raise UsageMistake(message, _("see `{command} --help`").format(command=self.prog))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code (contract, section 1)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    configuration = Configuration(_option(arguments, "--config"))
+    try:
+        _choose_language(arguments, configuration)
+        args = _parse(arguments)
+        args.configuration = configuration
+        module = importlib.import_module(f"agent.cli.{args.module}")
+        code = int(module.run(args))
+        sys.stdout.flush()
+    except SinyalError as error:
+        _say(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader (head, less) has left; what follows at exit must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 -- the last edge: no traceback ever reaches a technician
+        return _say_unexpected(error, arguments)
+    return code
+
+
+def _choose_language(arguments: Sequence[str], configuration: Configuration) -> None:
+    wanted = _option(arguments, "--lang") or os.environ.get("SINYAL_LANG") or configuration.language()
+    language.use_language(language.DEFAULT_LANGUAGE)
+    if wanted not in language.LANGUAGES:
+        raise UsageMistake(
+            _("the language {wanted!r} is not known").format(wanted=wanted),
+            _("choose --lang id or --lang en"),
+        )
+    language.use_language(wanted)
+    # argparse looks its own words ("usage:", "show this help …") up in these module globals.
+    vars(argparse)["_"] = language._
+    vars(argparse)["ngettext"] = language.ngettext
+
+
+def _option(arguments: Sequence[str], name: str) -> str | None:
+    """Return the last value of an option that may stand before or after the command, or None."""
+    value = None
+    for at, argument in enumerate(arguments):
+        if argument == "--":
+            break
+        if argument == name and at + 1 < len(arguments):
+            value = arguments[at + 1]
+        elif argument.startswith(name + "="):
+            value = argument[len(name) + 1 :]
+    return value
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument(
+        "--config", metavar="PATH", help=_("configuration file (default /etc/sinyal/sinyal.toml)")
+    )
+    common.add_argument("--lang", choices=language.LANGUAGES, help=_("language of the screen"))
+    common.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+    parser = Parser(
+        prog="sinyal",
+        parents=[common],
+        description=_("Sinyal, the agent on village internet gateways."),
+        epilog=_("Each command has its own help: sinyal status --help"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"sinyal {__version__}")
+    commands = parser.add_subparsers(metavar=_("COMMAND"), required=True, dest="command", parser_class=Parser)
+    typed = set(arguments)
+    for command in COMMANDS:
+        sub = commands.add_parser(
+            command.name,
+            parents=[common],
+            help=_(command.summary),
+            description=_(command.summary).capitalize() + ".",
+            epilog=_("example: {example}").format(example=command.example),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        sub.set_defaults(module=command.module)
+        if command.name in typed:
+            importlib.import_module(f"agent.cli.{command.module}").add_arguments(sub)
+    return parser.parse_args(arguments)
+
+
+def _say(error: SinyalError) -> None:
+    line = f"sinyal: {error.what}."
+    if error.next_step:
+        line += " " + _("Next step:") + f" {error.next_step}."
+    print(line, file=sys.stderr)
+
+
+def _say_unexpected(error: Exception, arguments: Sequence[str]) -> int:
+    if "--debug" in arguments:
+        import traceback
+
+        traceback.print_exc()
+    what = _("unexpected fault in Sinyal: {name}: {error}").format(name=type(error).__name__, error=error)
+    _say(SinyalError(what, _("send this line to the maintainers; --debug shows more")))
+    return 1

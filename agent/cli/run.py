@@ -1,0 +1,16 @@
+"""`sinyal run`: the agent in the foreground, as a service manager starts it."""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `sinyal run`: none beside the common ones."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the agent until SIGTERM or Ctrl-C."""
+    loaded = args.configuration.load()
+    # A mistake in the configuration is told before MQTT, the serial port and the database are loaded.
+    from agent.pipeline.daemon import run_daemon
+
+    return run_daemon(loaded)

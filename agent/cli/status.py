@@ -1,0 +1,245 @@
+"""`sinyal status`: how the gateway is doing, on one screen; needs no daemon, no modem and no broker.
+
+Reads what the running daemon shows of itself, or, without one, what it left behind.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent import __version__, screen
+from agent.config.model import Config
+from agent.errors import ConfigMistake
+from agent.language import _
+from agent.pipeline.snapshot import daemon_runs, read_snapshot
+
+LABEL_WIDTH = 11
+BAR_WIDTH = 20
+
+STALE_SLOTS = 3
+"""A reading older than this many intervals is old news."""
+
+STALE_AT_LEAST_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the screen. problem is None, or the short name under which --json lists it."""
+
+    label: str
+    text: str
+    problem: str | None = None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `sinyal status`."""
+    parser.add_argument("--json", action="store_true", help=_("one JSON document on stdout"))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the status; return 1 when something is wrong, a daemon that does not run included."""
+    config, mistake = _configuration(args)
+    running = daemon_runs(config.paths.runtime)
+    shown = read_snapshot(config.paths.runtime) or {}
+    left = None if running or shown.get("reading") else _left_behind(config)
+    now_ts = time.time()
+    lines = _lines(config, mistake, shown, running=running, left=left, now_ts=now_ts)
+    problems = [line.problem for line in lines if line.problem]
+    if args.json:
+        document = {
+            "version": __version__,
+            "gateway_id": config.gateway.id,
+            "kode_desa": config.gateway.kode_desa,
+            "site_name": config.gateway.site_name,
+            "running": running,
+            "problems": problems,
+            "last": shown or None,
+            "left": left,
+        }
+        print(json.dumps(document, ensure_ascii=False))
+    else:
+        _print(config, lines)
+    return 1 if problems else 0
+
+
+def _configuration(args: argparse.Namespace) -> tuple[Config, ConfigMistake | None]:
+    """Return the configuration; where the default file is missing, the defaults and what is missing."""
+    try:
+        return args.configuration.load().config, None
+    except ConfigMistake as mistake:
+        if not args.configuration.is_unconfigured():
+            raise
+        return Config(), mistake
+
+
+def _left_behind(config: Config) -> dict[str, Any] | None:
+    # Only without a daemon: SQLite is not even loaded while one runs.
+    from agent.buffer.peek import peek
+
+    return peek(config.paths.state / "sinyal.db")
+
+
+def _lines(
+    config: Config,
+    mistake: ConfigMistake | None,
+    shown: Mapping[str, Any],
+    *,
+    running: bool,
+    left: Mapping[str, Any] | None,
+    now_ts: float,
+) -> list[Line]:
+    reading = shown.get("reading") or (left or {}).get("reading") or {}
+    lines = []
+    if mistake is not None:
+        lines.append(Line(_("Settings"), mistake.what, "not_configured"))
+    lines.append(_agent_line(shown, left, running=running))
+    lines.append(_reading_line(reading, shown, running=running, now_ts=now_ts))
+    if reading:
+        lines += [
+            _modem_line(reading, shown),
+            _sim_line(reading),
+            _network_line(reading),
+            _signal_line(reading),
+        ]
+        lines += [_host_line(reading)]
+    lines.append(_link_line(config, shown, running=running))
+    lines.append(_queue_line(shown, left, now_ts=now_ts))
+    return lines
+
+
+def _agent_line(shown: Mapping[str, Any], left: Mapping[str, Any] | None, *, running: bool) -> Line:
+    label = _("Agent")
+    if running:
+        since = screen.wib(shown["started_ts"]) if "started_ts" in shown else _("just now")
+        return Line(label, _("running since {when}").format(when=since))
+    if shown.get("state") == "stopped":
+        why = _("it was stopped")
+    elif shown:
+        why = _("it ended without a goodbye (power, kill or crash)")
+    elif left is None:
+        return Line(label, _("not running; it has never run here"), "daemon_not_running")
+    else:
+        why = _("the gateway was restarted")
+    when = shown.get("ts") or (left or {}).get("reading", {}).get("ts")
+    if when is None:
+        return Line(label, _("not running: {why}").format(why=why), "daemon_not_running")
+    text = _("not running since {when}: {why}").format(when=screen.wib(when), why=why)
+    return Line(label, text, "daemon_not_running")
+
+
+def _reading_line(
+    reading: Mapping[str, Any], shown: Mapping[str, Any], *, running: bool, now_ts: float
+) -> Line:
+    label = _("Reading")
+    ts = reading.get("ts")
+    if ts is None:
+        return Line(label, _("none yet"))
+    text = screen.wib(ts, seconds=True)
+    if reading.get("ts_quality") == "unset":
+        text += " " + _("(clock not certain yet)")
+    age = now_ts - ts
+    stale = running and age > max(STALE_AT_LEAST_S, STALE_SLOTS * float(shown.get("interval_s", 60)))
+    if stale:
+        text += " " + _("({age} old)").format(age=screen.span(age))
+    problem = "reading_stale" if stale else None
+    if shown.get("store_problem"):
+        return Line(label, _("not stored: {what}").format(what=shown["store_problem"]), "not_stored")
+    return Line(label, text, problem)
+
+
+def _modem_line(reading: Mapping[str, Any], shown: Mapping[str, Any]) -> Line:
+    state = reading.get("modem_state")
+    modem = shown.get("modem") or {}
+    name = " ".join(str(modem[part]) for part in ("manufacturer", "model") if modem.get(part))
+    temperature = reading.get("modem_temperature_c")
+    warm = f"{screen.number(temperature)} °C" if temperature is not None else ""
+    problem = None if state in ("ok", "restarted") else f"modem_{state}"
+    return Line(_("Modem"), screen.fit((screen.word("modem_state", state), name, warm), 66), problem)
+
+
+def _sim_line(reading: Mapping[str, Any]) -> Line:
+    state = reading.get("sim_state")
+    problem = None if state in (None, "ready") else f"sim_{state}"
+    return Line(_("SIM card"), screen.word("sim_state", state), problem)
+
+
+def _network_line(reading: Mapping[str, Any]) -> Line:
+    registration = reading.get("registration")
+    technology = str(reading.get("access_technology") or "")
+    code = reading.get("operator_mccmnc")
+    operator = " ".join(
+        part for part in (str(reading.get("operator_name") or ""), f"({code})" if code else "") if part
+    )
+    parts = (
+        screen.word("registration", registration),
+        operator,
+        screen.TECHNOLOGIES.get(technology, ""),
+        str(reading.get("band") or ""),
+    )
+    problem = None if registration in (None, "home", "roaming") else f"registration_{registration}"
+    return Line(_("Network"), screen.fit(parts, 66), problem)
+
+
+def _signal_line(reading: Mapping[str, Any]) -> Line:
+    signal_class = reading.get("signal_class")
+    level = screen.level_bar(dict(reading), BAR_WIDTH)
+    text = screen.word("signal_class", signal_class)
+    if level is not None:
+        text = f"[{level[1]}] {level[0]}  {text}"
+    problem = "no_service" if signal_class == "none" else None
+    return Line(_("Signal"), text, problem)
+
+
+def _host_line(reading: Mapping[str, Any]) -> Line:
+    shares = (
+        (_("processor"), "cpu_pct"),
+        (_("memory"), "mem_used_pct"),
+        (_("disk"), "disk_used_pct"),
+    )
+    parts = [f"{name} {reading[field]:.0f} %" for name, field in shares if reading.get(field) is not None]
+    if reading.get("soc_temp_c") is not None:
+        parts.append(f"{screen.number(reading['soc_temp_c'])} °C")
+    return Line(_("Board"), screen.fit(parts, 66) or "-")
+
+
+def _link_line(config: Config, shown: Mapping[str, Any], *, running: bool) -> Line:
+    label = _("Centre")
+    if not config.broker.host:
+        return Line(label, _("no broker configured; readings stay on this gateway"))
+    link = shown.get("link") or {}
+    where = f"{config.broker.host}:{config.broker.addresses()[0][1]}"
+    if not running or not link:
+        return Line(label, _("{where}, not connected").format(where=where))
+    if link.get("state") != "connected":
+        why = link.get("last_problem") or _("connecting")
+        return Line(
+            label,
+            screen.fit((_("{where}, not connected").format(where=where), str(why)), 66),
+            "not_connected",
+        )
+    last = link.get("last_ack_ts")
+    sent = _("last sent {when}").format(when=screen.wib(last)) if last else _("nothing sent yet")
+    return Line(label, screen.fit((_("{where}, connected").format(where=where), sent), 66))
+
+
+def _queue_line(shown: Mapping[str, Any], left: Mapping[str, Any] | None, *, now_ts: float) -> Line:
+    label = _("Queue")
+    queue = shown.get("buffer") or (left or {}).get("buffer")
+    if not queue:
+        return Line(label, _("not known"))
+    text = _("{unsent} waiting of {stored} stored").format(unsent=queue["unsent"], stored=queue["stored"])
+    oldest = queue.get("oldest_unsent_ts")
+    if oldest is not None:
+        text += ", " + _("oldest {age}").format(age=screen.span(now_ts - oldest))
+    return Line(label, text)
+
+
+def _print(config: Config, lines: list[Line]) -> None:
+    gateway = config.gateway
+    print(screen.fit((f"Sinyal {__version__}", gateway.id, gateway.site_name, gateway.kode_desa)))
+    for line in lines:
+        mark = "!" if line.problem else " "
+        print(f"{mark} {line.label:<{LABEL_WIDTH}}{line.text}"[: screen.COLUMNS])

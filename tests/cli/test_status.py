@@ -1,0 +1,123 @@
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.pipeline.snapshot import DaemonLock, write_snapshot
+from tests.cli.test_main import sinyal
+
+
+def gateway(folder: Path, extra: str = "") -> Path:
+    config = folder / "sinyal.toml"
+    config.write_text(
+        '[gateway]\nid = "gw-1"\nkode_desa = "15.02.01.2001"\nsite_name = "Renah Kemumu"\n'
+        f'[paths]\nstate = "{folder}/state"\nruntime = "{folder}"\n{extra}'
+    )
+    return config
+
+
+def snapshot(**changes: Any) -> dict[str, Any]:
+    now = round(time.time())
+    reading = {
+        "seq": 7, "ts": now, "ts_quality": "ntp", "modem_state": "ok", "sim_state": "ready", "registration": "home",
+        "operator_name": "Telkomsel", "operator_mccmnc": "51010", "access_technology": "lte", "band": "B3",
+        "rsrp_dbm": -97, "signal_class": "fair", "modem_temperature_c": 41.5, "cpu_pct": 3, "mem_used_pct": 44,
+        "disk_used_pct": 26, "soc_temp_c": 48.2,
+    }  # fmt: skip
+    reading.update(changes.pop("reading", {}))
+    shown = {
+        "v": 1, "pid": 1, "version": "0", "state": "running", "ts": now, "started_ts": now - 3600, "interval_s": 60,
+        "reading": reading, "modem": {"manufacturer": "Quectel", "model": "EC25"}, "store_problem": None,
+        "link": {"state": "connected", "last_ack_ts": now - 60, "last_problem": None},
+        "buffer": {"stored": 7, "unsent": 2, "oldest_unsent_ts": now - 120, "last_seq": 7},
+    }  # fmt: skip
+    return {**shown, **changes}
+
+
+def test_a_healthy_gateway_is_one_screen_and_exit_0(tmp_path: Path) -> None:
+    config = gateway(tmp_path, '[broker]\nhost = "127.0.0.1"\n')
+    write_snapshot(tmp_path, snapshot())
+    lock = DaemonLock(tmp_path)
+    lock.take()
+    try:
+        shown = sinyal("status", "--config", str(config))
+        document = json.loads(sinyal("status", "--json", "--config", str(config)).stdout)
+    finally:
+        lock.release()
+
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert shown.stderr == ""
+    lines = shown.stdout.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    for expected in ("Renah Kemumu", "15.02.01.2001", "Telkomsel", "-97 dBm", "cukup", "Quectel EC25", "41,5 °C", "WIB"):
+        assert expected in shown.stdout
+    assert document["running"] is True
+    assert document["problems"] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"reading": {"modem_state": "hung"}}, "modem_hung"),
+        ({"reading": {"sim_state": "absent"}}, "sim_absent"),
+        ({"reading": {"registration": "denied"}}, "registration_denied"),
+        ({"reading": {"signal_class": "none"}}, "no_service"),
+        ({"reading": {"ts": 1_700_000_000}}, "reading_stale"),
+        ({"store_problem": "the disk is full"}, "not_stored"),
+        ({"link": {"state": "offline", "last_problem": "refused"}}, "not_connected"),
+    ],
+)
+def test_what_is_wrong_is_marked_and_gives_exit_1(changes: dict[str, Any], problem: str, tmp_path: Path) -> None:
+    config = gateway(tmp_path, '[broker]\nhost = "127.0.0.1"\n')
+    write_snapshot(tmp_path, snapshot(**changes))
+    lock = DaemonLock(tmp_path)
+    lock.take()
+    try:
+        shown = sinyal("status", "--config", str(config))
+        document = json.loads(sinyal("status", "--json", "--config", str(config)).stdout)
+    finally:
+        lock.release()
+
+    assert shown.returncode == 1
+    assert sum(line.startswith("!") for line in shown.stdout.splitlines()) == 1
+    assert document["problems"] == [problem]
+
+
+@pytest.mark.parametrize(
+    ("left", "text"),
+    [
+        (None, "it has never run here"),
+        (snapshot(state="stopped"), "it was stopped"),
+        (snapshot(), "ended without a goodbye"),
+    ],
+)
+def test_a_daemon_that_does_not_run_is_wrong_and_says_since_when(
+    left: dict[str, Any] | None, text: str, tmp_path: Path
+) -> None:
+    config = gateway(tmp_path)
+    if left is not None:
+        write_snapshot(tmp_path, left)
+
+    shown = sinyal("status", "--config", str(config), "--lang", "en")
+
+    assert shown.returncode == 1
+    assert text in shown.stdout
+    assert shown.stderr == ""
+
+
+def test_a_named_configuration_that_is_missing_is_a_mistake(tmp_path: Path) -> None:
+    shown = sinyal("status", "--config", str(tmp_path / "none.toml"))
+
+    assert shown.returncode == 2
+    assert "none.toml" in shown.stderr
+
+
+def test_a_box_before_its_setup_says_so() -> None:
+    shown = sinyal("status", "--json")
+
+    assert shown.returncode == 1
+    document = json.loads(shown.stdout)
+    assert "daemon_not_running" in document["problems"]
