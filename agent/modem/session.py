@@ -1,0 +1,292 @@
+"""One opened modem: set up, identified, and read by a fixed plan of questions.
+
+The plan only reads. Two settings are touched: error numbers (+CMEE=1) and <n> of the +CREG family,
+which makes the answers carry the cell. A command that the modem refuses is not asked again.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+
+from agent.contract.catalogue import Row
+from agent.language import _
+from agent.modem.at_reply import FinalResult, Reply, is_answer
+from agent.modem.conversation import DEFAULT_DEADLINE_S, Conversation, modem_silent
+from agent.modem.dialect import Query, read_answer
+from agent.modem.dialects import choose_dialect
+from agent.modem.dialects.generic_3gpp import GENERIC_3GPP, SIGNAL_QUERIES
+from agent.modem.identity import MODEM_QUERIES, SIM_QUERIES, IdentityQuery, read_identity
+from agent.modem.memory import ModemMemory
+from agent.modem.network_operator import COPS, COPS_PREFIX, parse_operator
+from agent.modem.reading import Findings, Reading
+from agent.modem.registration import REGISTRATION_QUERIES, last_registration
+from agent.modem.sim import BUSY, CPIN, CPIN_PREFIX, sim_state
+
+log = logging.getLogger("sinyal.modem")
+
+SET_UP = ("AT+CMEE=1", *(one.set_up for one in REGISTRATION_QUERIES))
+
+ALIVE_DEADLINE_S = 2.0
+SIM_DEADLINE_S = 10.0
+SIM_ASKS = 3
+SIM_ASKS_AFTER_PIN = 6
+SIM_PAUSE_S = 1.0
+
+SOFT_LIMIT_S = 11.0
+"""After this much of a poll no further question is begun, so that a slow modem still gives a reading."""
+
+MAX_SILENCES = 2
+LEFT_OUT_S = 600.0
+"""A command that got no answer so often in a row, while others did, is left out for this long."""
+
+MAX_SIM_IDENTITY_TRIES = 5
+
+_NO_SERVICE = frozenset(("searching", "denied", "not_registered"))
+_SIGNS_OF_A_CELL = ("access_technology", "rssi_dbm", "rsrp_dbm", "rscp_dbm")
+_REFUSING_WORDS = frozenset(("ERROR", "COMMAND NOT SUPPORT", "TOO MANY PARAMETERS"))
+_REFUSING_CODES = frozenset((3, 4, 50, 100))  # not allowed, not supported, parameters, unknown
+
+
+class ModemSession:
+    """A modem on an open port.
+
+    pause waits some seconds, less when the poll is given up. `read` may raise ModemSilent and PortLost.
+    identity: manufacturer, model, firmware, imei, iccid, imsi as far as known.
+    """
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        memory: ModemMemory,
+        *,
+        sim_pin: str,
+        pause: Callable[[float], object],
+    ) -> None:
+        self._conversation = conversation
+        self._memory = memory
+        self._sim_pin = sim_pin
+        self._pause = pause
+        self._is_open = False
+        self._begun_at = 0.0
+        self._said = ""
+        self._refused_here: set[str] = set()
+        self._refused_now: list[str] = []
+        self._silences: dict[str, int] = {}
+        self._left_out_until: dict[str, float] = {}
+        self._forget_modem()
+
+    def read(self) -> tuple[Reading, bool]:
+        """Take one reading; also return whether the modem told that it has restarted since the last."""
+        self._begun_at = time.monotonic()
+        self._conversation.ask("AT", deadline_s=ALIVE_DEADLINE_S)
+        has_restarted = self._conversation.take_restart()
+        if not self._is_open:
+            # Notices from before the first answer tell of the start that made the port appear.
+            self._is_open, has_restarted = True, False
+        if has_restarted:
+            self._forget_modem()
+        reading = self._read_once()
+        if self._conversation.take_restart():
+            # The settings went meanwhile: nothing of this is believed.
+            self._forget_modem()
+            reading, has_restarted = self._read_once(), True
+            self._conversation.take_restart()
+        if self._silences and not reading.fields:
+            raise modem_silent()  # it answers AT, but nothing that matters
+        self._learn_refusals(reading)
+        return reading, has_restarted
+
+    def _forget_modem(self) -> None:
+        """Begin anew, as after opening: the settings are gone, and it may be another card or firmware."""
+        self.identity: Row = {}
+        self._dialect = GENERIC_3GPP
+        self._set_up_left = list(SET_UP)
+        self._identity_left = list(MODEM_QUERIES)
+        self._sim_identity_tries = 0
+
+    def _forget_card(self) -> None:
+        """Drop the card's numbers: the next one has others."""
+        self.identity = {
+            field: value for field, value in self.identity.items() if field not in ("iccid", "imsi")
+        }
+        self._sim_identity_tries = 0
+
+    def _read_once(self) -> Reading:
+        self._refused_now.clear()
+        findings = Findings()
+        self._identify_modem()
+        self._set_up()
+        state = self._read_sim()
+        if state == "absent":
+            self._forget_card()
+        findings.add(CPIN, {"sim_state": state})
+        for query in self._dialect.queries:
+            self._ask_query(query, findings)
+        self._read_registration(findings)
+        self._read_operator(findings)
+        for query in SIGNAL_QUERIES:
+            self._ask_query(query, findings)
+        if state in (None, "ready"):
+            self._identify_sim()
+        return findings.settle()
+
+    def _ask(self, command: str, *prefixes: str, deadline_s: float = DEFAULT_DEADLINE_S) -> Reply | None:
+        """Ask, unless it is known to be in vain or the poll has taken long already; then None."""
+        if self._is_in_vain(command) or time.monotonic() - self._begun_at > SOFT_LIMIT_S:
+            return None
+        reply = self._conversation.ask(command, *prefixes, deadline_s=deadline_s)
+        if reply.final is not None and _is_refusal(reply.final):
+            self._refused_now.append(command)
+        self._count_silence(command, reply, prefixes)
+        return reply
+
+    def _count_silence(self, command: str, reply: Reply, prefixes: tuple[str, ...]) -> None:
+        if reply.final is not None or any(is_answer(line, prefixes) for line in reply.lines):
+            self._silences.pop(command, None)
+            return
+        silences = self._silences[command] = self._silences.get(command, 0) + 1
+        if silences >= MAX_SILENCES:
+            self._left_out_until[command] = time.monotonic() + LEFT_OUT_S
+
+    def _is_in_vain(self, command: str) -> bool:
+        return (
+            command in self._refused_here
+            or time.monotonic() < self._left_out_until.get(command, 0.0)
+            or self._memory.is_refused(self._modem_key, command)
+        )
+
+    @property
+    def _modem_key(self) -> str:
+        """Return model and firmware for the memory, "" as long as the model is not known."""
+        if "model" not in self.identity:
+            return ""
+        return " ".join(str(self.identity.get(part, "?")) for part in ("manufacturer", "model", "firmware"))
+
+    def _learn_refusals(self, reading: Reading) -> None:
+        """Take the refusals for good, unless the card, the network or a start under way may be the reason.
+
+        A modem without a model's name is another one tomorrow: its refusals count until the port closes.
+        """
+        has_card = reading.fields.get("sim_state") in (None, "ready")
+        has_cell = any(name in reading.fields for name in _SIGNS_OF_A_CELL)
+        if not has_card or not has_cell or reading.fields.get("registration") in _NO_SERVICE:
+            return
+        for command in self._refused_now:
+            self._refused_here.add(command)
+            if self._modem_key:
+                self._memory.remember_refusal(self._modem_key, command)
+        self._memory.save()
+
+    def _identify_modem(self) -> None:
+        for query in tuple(self._identity_left):
+            reply = self._ask_identity(query)
+            if reply is not None and reply.final is not None:
+                self._identity_left.remove(query)
+        manufacturer, model = self.identity.get("manufacturer"), self.identity.get("model")
+        self._dialect = choose_dialect(str(manufacturer or ""), str(model or ""))
+
+    def _identify_sim(self) -> None:
+        if self._sim_identity_tries >= MAX_SIM_IDENTITY_TRIES:
+            return
+        wanted = [query for query in SIM_QUERIES if query.field not in self.identity]
+        self._sim_identity_tries += bool(wanted)
+        for query in wanted:
+            self._ask_identity(query)
+
+    def _ask_identity(self, query: IdentityQuery) -> Reply | None:
+        if query.field in self.identity:
+            return None
+        reply = self._ask(query.command, "", *query.prefixes)
+        value = read_identity(query, reply.lines) if reply is not None else None
+        if value is not None:
+            self.identity = {**self.identity, query.field: value}
+        return reply
+
+    def _set_up(self) -> None:
+        for command in tuple(self._set_up_left):
+            reply = self._ask(command)
+            if reply is not None and reply.final is not None and reply.final.is_ok:
+                self._set_up_left.remove(command)
+
+    def _read_sim(self) -> str | None:
+        state = self._ask_sim(SIM_ASKS)
+        if state == "pin_required" and self._enter_pin():
+            state = self._ask_sim(SIM_ASKS_AFTER_PIN, wanted="ready")
+            self._sim_identity_tries = 0
+        return "error" if state == BUSY else state
+
+    def _ask_sim(self, times: int, wanted: str | None = None) -> str | None:
+        """Ask until the card is no longer busy, or is in the wanted state."""
+        state = None
+        for turn in range(times):
+            if turn:
+                self._pause(SIM_PAUSE_S)
+            reply = self._conversation.ask(CPIN, CPIN_PREFIX, deadline_s=SIM_DEADLINE_S)
+            state = sim_state(reply)
+            if state != BUSY and wanted in (None, state):
+                break
+        return state
+
+    def _enter_pin(self) -> bool:
+        """Enter the configured PIN, at most once in its life unless it was right; return whether it was."""
+        pin = self._sim_pin
+        if not (pin.isascii() and pin.isdigit() and 4 <= len(pin) <= 8):
+            return False
+        self._identify_sim()
+        card = str(self.identity.get("iccid") or self.identity.get("imei") or "?")
+        if not self._memory.may_try_pin(card, pin):
+            self._say_once(
+                _(
+                    "the SIM card wants a PIN; the one in modem.sim_pin is not entered: it was tried on this "
+                    "card before without success, or that cannot be remembered"
+                )
+            )
+            return False
+        if not self._memory.remember_pin(card, pin):
+            self._say_once(_("the PIN is not entered: it could not be noted that it is being tried"))
+            return False
+        reply = self._conversation.ask(f'AT+CPIN="{pin}"', deadline_s=SIM_DEADLINE_S)
+        if reply.final is not None and reply.final.is_ok:
+            self._memory.forget_pin(card, pin)
+            log.info(_("the SIM card took the PIN"))
+            return True
+        log.error(
+            _(
+                "the SIM card refused the PIN; it is not entered again. "
+                "Next step: put the right one into modem.sim_pin"
+            )
+        )
+        return False
+
+    def _say_once(self, text: str) -> None:
+        if text != self._said:
+            self._said = text
+            log.warning(text)
+
+    def _ask_query(self, query: Query, findings: Findings) -> None:
+        technology = findings.access_technology
+        if not query.is_worth_asking(technology, findings.fields):
+            return
+        reply = self._ask(query.command, query.prefix, deadline_s=query.deadline_s)
+        if reply is not None:
+            findings.add(query.command, read_answer(query, reply.answers(query.prefix), technology))
+
+    def _read_registration(self, findings: Findings) -> None:
+        for query in REGISTRATION_QUERIES:
+            if findings.has_place:
+                return
+            reply = self._ask(query.command, query.prefix)
+            registration = last_registration(reply.answers(query.prefix)) if reply is not None else None
+            if registration is not None:
+                findings.add_registration(query, registration, self._dialect.technology_codes)
+
+    def _read_operator(self, findings: Findings) -> None:
+        reply = self._ask(COPS, COPS_PREFIX)
+        if reply is not None:
+            operator = parse_operator(reply.answers(COPS_PREFIX))
+            findings.add_operator(COPS, operator, self._dialect.technology_codes)
+
+
+def _is_refusal(final: FinalResult) -> bool:
+    """Return True for a final result that a command which the modem lacks gives."""
+    return final.word in _REFUSING_WORDS or (final.word == "+CME ERROR" and final.code in _REFUSING_CODES)
