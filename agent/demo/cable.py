@@ -17,7 +17,7 @@ class Cable:
 
     def __init__(self, broker_port: int) -> None:
         self._broker_port = broker_port
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener: socket.socket | None = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._peers: dict[socket.socket, socket.socket] = {}
         self._selector = selectors.DefaultSelector()
@@ -37,7 +37,8 @@ class Cable:
         self._wake_in.send(b".")
         self._thread.join()
         for end in (self._listener, self._wake_out, self._wake_in):
-            end.close()
+            if end is not None:
+                end.close()
         self._selector.close()
 
     def cut(self) -> None:
@@ -48,6 +49,7 @@ class Cable:
     def mend(self) -> None:
         """Let connections through again."""
         self._is_cut = False
+        self._wake_in.send(b".")
 
     def _relay(self) -> None:
         while not self._ends:
@@ -60,14 +62,22 @@ class Cable:
                     self._join_ends(end.accept()[0])
                 elif end in self._peers:
                     self._pass_on(end)
+            self._listen_while_whole()
             if self._is_cut or self._ends:
                 for end in list(self._peers):
                     self._drop(end)
 
+    def _listen_while_whole(self) -> None:
+        """Refuse new connections while cut: nobody listens then."""
+        if self._is_cut and self._listener is not None:
+            self._selector.unregister(self._listener)
+            self._listener.close()
+            self._listener = None
+        elif not self._is_cut and self._listener is None:
+            self._listener = socket.create_server(("127.0.0.1", self.port))
+            self._selector.register(self._listener, selectors.EVENT_READ)
+
     def _join_ends(self, near: socket.socket) -> None:
-        if self._is_cut:
-            near.close()
-            return
         try:
             far = socket.create_connection(("127.0.0.1", self._broker_port), timeout=2)
         except OSError:

@@ -156,15 +156,18 @@ def _watch(
     cut_at = None if uplink_cut_s is None else began + CUT_AFTER_S
     mend_at: float | None = None
     shown_waiting = -1
+    log = AgentLog(folder / "agent.log")
     while run_for_s is None or time.monotonic() - began < run_for_s:
         with contextlib.suppress(queue.Empty):
             _show_message(view, arrived.get(timeout=0.2))
         if agent.poll() is not None:
             raise SinyalError(
                 _("the demo's agent has ended with exit code {code}: {last}").format(
-                    code=agent.returncode, last=_last_line(folder / "agent.log")
+                    code=agent.returncode, last=log.last_line()
                 )
             )
+        for line in log.new_warnings():
+            view.agent_says(line)
         now = time.monotonic()
         if cut_at is not None and uplink_cut_s is not None and now >= cut_at:
             cut_at, mend_at = None, now + uplink_cut_s
@@ -202,6 +205,24 @@ def _waiting(folder: Path) -> int:
     return int((shown.get("buffer") or {}).get("unsent", 0))
 
 
-def _last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return lines[-1] if lines else "-"
+class AgentLog:
+    """What the agent has written to its log, read as it grows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read_bytes = 0
+
+    def new_warnings(self) -> list[str]:
+        """Return the lines at level warning or above that came since the last call, without their time."""
+        with self._path.open("rb") as log:
+            log.seek(self._read_bytes)
+            text = log.read()
+        whole, _newline, _rest = text.rpartition(b"\n")
+        self._read_bytes += len(whole) + len(_newline)
+        lines = whole.decode("utf-8", "replace").splitlines()
+        return [line.partition(": ")[2] for line in lines if line.split(" ")[1:2] in (["WARNING"], ["ERROR"])]
+
+    def last_line(self) -> str:
+        """Return the newest line, or a dash."""
+        lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return lines[-1] if lines else "-"

@@ -1,6 +1,7 @@
 """What a visitor of the demo sees: one line a reading, decoded from what the broker received."""
 
 import json
+import textwrap
 from pathlib import Path
 
 from agent import __version__, screen
@@ -12,7 +13,7 @@ from agent.wire.columns import Batch
 HEADER_EVERY = 18
 """Readings between two headers, so that one is always on a screen of 24 lines."""
 
-BAR_WIDTH = 12
+BAR_WIDTH = 8
 
 
 class View:
@@ -25,6 +26,7 @@ class View:
         self._seqs: set[tuple[str, int]] = set()
         self._late = 0
         self._draining = False
+        self._state = ""
 
     def welcome(self, folder: Path) -> None:
         """Say what is about to be seen."""
@@ -49,7 +51,9 @@ class View:
             "offline": _("the gateway says goodbye"),
             "lost": _("the gateway is gone without a goodbye"),
         }
-        if state in words:
+        # A gateway that reconnects says "online" again; a visitor wants to know it once.
+        if state in words and state != self._state:
+            self._state = state
             _rule(words[state])
 
     def batch(self, batch: Batch, payload_bytes: int) -> None:
@@ -89,6 +93,11 @@ class View:
                 seconds=f"{seconds:.0f}"
             )
         )
+
+    def agent_says(self, line: str) -> None:
+        """Show a warning from the agent's own log."""
+        for part in textwrap.wrap(line, screen.COLUMNS - 4):
+            _say("    " + part)
 
     def queue_grows(self, waiting: int) -> None:
         """Show how many readings wait on the gateway."""
@@ -141,7 +150,7 @@ def _reading_text(row: Row, *, late: bool) -> str:
 
 
 def _row_text(*cells: str) -> str:
-    widths = (9, 5, 18, 9, BAR_WIDTH + 2, 12, 5, 7)
+    widths = (8, 5, 18, 8, BAR_WIDTH + 2, 12, 5, 7)
     aligned = (f"{cell[:width]:<{width}}" for cell, width in zip(cells, widths, strict=True))
     return " ".join(aligned).rstrip()[: screen.COLUMNS]
 

@@ -4,6 +4,7 @@ One thread takes readings (sampler), one owns the database (keeper), one owns th
 broker (forwarder); this one waits for a signal and notices when another has ended.
 """
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -44,7 +45,8 @@ STOP_FORWARDER_S = 2.5
 STOP_SAMPLER_S = 0.5
 """Parts of the five seconds in which SIGTERM must end everything (contract, section 2)."""
 
-_M_ARENA_MAX = -8  # mallopt(3)
+_M_MMAP_THRESHOLD = -3
+_M_ARENA_MAX = -8  # both: mallopt(3)
 
 
 class Daemon:
@@ -200,13 +202,16 @@ class Daemon:
 
     def _shut_down(self) -> None:
         log.info(_("stopping"))
-        sampler_ended = self._sampler.stop(STOP_SAMPLER_S)
+        self._sampler.ask_to_stop()
+        self._modem.close()
+        self._sampler.stop(STOP_SAMPLER_S)
         if self._forwarding:
+            # Only committed readings are offered, and the goodbye takes along what is offered.
+            with contextlib.suppress(StoreUnusable):
+                self._keeper.commit()
             self._forwarder.stop(STOP_FORWARDER_S)
         self._show(stopped=True)
         self._keeper.close()
-        if sampler_ended:
-            self._modem.close()
 
 
 def run_daemon(loaded: LoadedConfig) -> int:
@@ -263,6 +268,7 @@ def _keep_one_arena() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, 1)
+        mallopt(_M_MMAP_THRESHOLD, 64 * 1024)
 
 
 def _log_to_stderr() -> None:

@@ -81,9 +81,13 @@ class Sampler:
         """Begin: the first reading is taken at once."""
         self._thread.start()
 
-    def stop(self, timeout_s: float) -> bool:
-        """Take no further reading; return whether the one under way ended within timeout_s."""
+    def ask_to_stop(self) -> None:
+        """Take no further reading, and keep nothing of one that is under way: it may be cut short."""
         self._stop.set()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Ask to stop, and return whether the thread ended within timeout_s."""
+        self.ask_to_stop()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
@@ -106,6 +110,8 @@ class Sampler:
         values: dict[str, object] = {"slot_s": round(self._interval_s)}
         for collector in self._collectors:
             values.update(self._ask(collector))
+        if self._stop.is_set():
+            return
         row = self._catalogue.clean(values)
         if len(self._ring) == RING_READINGS:
             self.health.lost += 1

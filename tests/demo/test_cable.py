@@ -42,12 +42,22 @@ def test_a_cut_cable_ends_what_is_open_and_refuses_what_is_new_until_mended(echo
             assert end.recv(16) == b"x"
             cable.cut()
             assert _is_closed(end)
-        with socket.create_connection(("127.0.0.1", cable.port), 5) as end:
-            assert _is_closed(end)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", cable.port), 5)
         cable.mend()
+        _wait_for_listener(cable.port)
         with socket.create_connection(("127.0.0.1", cable.port), 5) as end:
             end.sendall(b"again")
             assert end.recv(16) == b"again"
+
+
+def _wait_for_listener(port: int) -> None:
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        with contextlib.suppress(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), 5).close()
+            return
+        time.sleep(0.02)
 
 
 def _is_closed(end: socket.socket) -> bool:
