@@ -11,11 +11,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--uplink-cut",
         type=float,
-        metavar="SECONDS",
+        metavar=_("SECONDS"),
         help=_("cut the uplink for this long after a while, to see the queue grow and drain"),
     )
     parser.add_argument(
-        "--for", type=float, dest="run_for_s", metavar="SECONDS", help=_("end by itself after this long")
+        "--for", type=float, dest="run_for_s", metavar=_("SECONDS"), help=_("end by itself after this long")
     )
 
 
