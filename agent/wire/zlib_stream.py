@@ -22,6 +22,7 @@ def compress_apart(text: bytes, quiet_bytes: int) -> bytes:
     Noise gets a Huffman table for its digits alone, and only long repeats in it are matched: a short match
     between random digits costs more than the digits. Saves 2.5 % on a batch of 60 rows.
     """
+    quiet, noise = text[:quiet_bytes], text[quiet_bytes:]
     compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _RAW_WINDOW, _MEMORY_LEVEL)
     # Ends on a byte, so that the second part can follow; to a reader it is one stream.
     first = compressor.compress(quiet) + compressor.flush(zlib.Z_SYNC_FLUSH)
