@@ -104,16 +104,13 @@ def wib_clock(ts: float) -> str:
 def span(seconds: float) -> str:
     """Return a length of time in its largest whole unit, such as "5 minutes"."""
     whole = max(0, round(seconds))
-    for unit_s, words in (
-        (86400, lambda n: ngettext("{n} day", "{n} days", n)),
-        (3600, lambda n: ngettext("{n} hour", "{n} hours", n)),
-        (60, lambda n: ngettext("{n} minute", "{n} minutes", n)),
-        (1, lambda n: ngettext("{n} second", "{n} seconds", n)),
-    ):
-        if whole >= unit_s:
-            count = whole // unit_s
-            return str(words(count)).format(n=count)
-    return ngettext("{n} second", "{n} seconds", 0).format(n=0)
+    if days := whole // 86400:
+        return ngettext("{n} day", "{n} days", days).format(n=days)
+    if hours := whole // 3600:
+        return ngettext("{n} hour", "{n} hours", hours).format(n=hours)
+    if minutes := whole // 60:
+        return ngettext("{n} minute", "{n} minutes", minutes).format(n=minutes)
+    return ngettext("{n} second", "{n} seconds", whole).format(n=whole)
 
 
 def bar(share: float, width: int) -> str:

@@ -33,7 +33,7 @@ class Configuration:
     def language(self) -> str:
         """Return gateway.language, or "id" where no configuration can be read."""
         try:
-            return self.load().config.gateway.language
+            return str(self.load().values["gateway.language"])
         except SinyalError:
             # The command itself reports the mistake, if it needs the configuration at all.
             return "id"

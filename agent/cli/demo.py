@@ -23,7 +23,10 @@ def run(args: argparse.Namespace) -> int:
     """Show the demo until Ctrl-C."""
     for name, seconds in (("--uplink-cut", args.uplink_cut), ("--for", args.run_for_s)):
         if seconds is not None and not 0 < seconds <= 86400:
-            raise UsageMistake(_("{name} takes seconds, more than 0 and at most 86400").format(name=name))
+            raise UsageMistake(
+                _("{name} takes seconds, more than 0 and at most 86400").format(name=name),
+                _("see `{command} --help`").format(command="sinyal demo"),
+            )
     from agent.demo.show import show
 
     return show(uplink_cut_s=args.uplink_cut, run_for_s=args.run_for_s)

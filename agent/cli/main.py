@@ -1,16 +1,17 @@
 """The command `sinyal`: finds subcommand, language and configuration, and ends every failure well.
 
 Only the module of the command that was typed is imported: `sinyal status` on a small router must not
-wait for MQTT or the serial port to load.
+wait for MQTT or the serial port to load, nor for what makes dataclasses.
 """
 
 import argparse
+import atexit
+import gc
 import importlib
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from agent import __version__, language
 from agent.cli.configuration import Configuration
@@ -18,8 +19,7 @@ from agent.errors import SinyalError, UsageMistake
 from agent.language import N_, _
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One subcommand: its module in `agent.cli` has add_arguments(parser) and run(args) -> exit code."""
 
     name: str
@@ -39,6 +39,44 @@ COMMANDS = (
     Command("version", "version", N_("the version of the agent and of what it runs on"), "sinyal version"),
 )
 
+ARGPARSE_WORDS = (
+    N_("usage: "),
+    N_("positional arguments"),
+    N_("options"),
+    N_("show this help message and exit"),
+    N_("show program's version number and exit"),
+    N_("the following arguments are required: %s"),
+    N_("unrecognized arguments: %s"),
+    N_("expected one argument"),
+    N_("expected at least one argument"),
+    N_("argument %(argument_name)s: %(message)s"),
+    N_("invalid %(type)s value: %(value)r"),
+    N_("invalid choice: %(value)r (choose from %(choices)s)"),
+    N_("not allowed with argument %s"),
+)
+"""What argparse itself says to a person, named here so that it is translated with the rest."""
+
+HELP_COLUMNS = 80
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as COLUMNS or the terminal says, else 80 columns.
+
+    argparse makes a formatter for every argument that is added, and loads shutil with all its kinds of
+    compression when it has to find out the width itself.
+    """
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_help_columns() - 2)
+
+
+def _help_columns() -> int:
+    try:
+        columns = int(os.environ.get("COLUMNS", "0"))
+        return columns if columns > 0 else os.get_terminal_size().columns or HELP_COLUMNS
+    except (ValueError, OSError):
+        return HELP_COLUMNS
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose mistakes are one line with a next step (exit code 2)."""
@@ -50,6 +88,8 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code (contract, section 1)."""
+    # The memory goes with the process; to search all of it for cycles at the end would only take time.
+    atexit.register(gc.freeze)
     arguments = list(sys.argv[1:] if argv is None else argv)
     configuration = Configuration(_option(arguments, "--config"))
     try:
@@ -101,7 +141,7 @@ def _option(arguments: Sequence[str], name: str) -> str | None:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common = Parser(add_help=False, argument_default=argparse.SUPPRESS, formatter_class=HelpFormatter)
     common.add_argument(
         "--config", metavar="PATH", help=_("configuration file (default /etc/sinyal/sinyal.toml)")
     )
@@ -112,19 +152,20 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         parents=[common],
         description=_("Sinyal, the agent on village internet gateways."),
         epilog=_("Each command has its own help: sinyal status --help"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"sinyal {__version__}")
     commands = parser.add_subparsers(metavar=_("COMMAND"), required=True, dest="command", parser_class=Parser)
     typed = set(arguments)
-    for command in COMMANDS:
+    # With the command in front no other one can be meant, and making the parsers of all takes time.
+    for command in [each for each in COMMANDS if each.name in arguments[:1]] or COMMANDS:
         sub = commands.add_parser(
             command.name,
             parents=[common],
             help=_(command.summary),
             description=_(command.summary).capitalize() + ".",
             epilog=_("example: {example}").format(example=command.example),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=HelpFormatter,
         )
         sub.set_defaults(module=command.module)
         if command.name in typed:

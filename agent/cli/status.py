@@ -1,17 +1,19 @@
 """`sinyal status`: how the gateway is doing, on one screen; needs no daemon, no modem and no broker.
 
-Reads what the running daemon shows of itself, or, without one, what it left behind.
+Reads what the running daemon shows of itself, or, without one, what it left behind. It must answer at
+once on a small router, so it takes the values of the configuration by name, without its dataclasses.
 """
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from agent import __version__, screen
-from agent.config.model import Config
+from agent.config.keys import DEFAULTS, effective_port
 from agent.errors import ConfigMistake
 from agent.language import _
 from agent.pipeline.snapshot import daemon_runs, read_snapshot
@@ -25,8 +27,7 @@ STALE_SLOTS = 3
 STALE_AT_LEAST_S = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line of the screen. problem is None, or the short name under which --json lists it."""
 
     label: str
@@ -41,19 +42,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the status; return 1 when something is wrong, a daemon that does not run included."""
-    config, mistake = _configuration(args)
-    running = daemon_runs(config.paths.runtime)
-    shown = read_snapshot(config.paths.runtime) or {}
-    left = None if running or shown.get("reading") else _left_behind(config)
+    values, mistake = _configuration(args)
+    runtime = values["paths.runtime"]
+    running = daemon_runs(runtime)
+    shown = read_snapshot(runtime) or {}
+    left = None if running or shown.get("reading") else _left_behind(values["paths.state"])
     now_ts = time.time()
-    lines = _lines(config, mistake, shown, running=running, left=left, now_ts=now_ts)
+    lines = _lines(values, mistake, shown, running=running, left=left, now_ts=now_ts)
     problems = [line.problem for line in lines if line.problem]
     if args.json:
         document = {
             "version": __version__,
-            "gateway_id": config.gateway.id,
-            "kode_desa": config.gateway.kode_desa,
-            "site_name": config.gateway.site_name,
+            "gateway_id": values["gateway.id"],
+            "kode_desa": values["gateway.kode_desa"],
+            "site_name": values["gateway.site_name"],
             "running": running,
             "problems": problems,
             "last": shown or None,
@@ -61,29 +63,32 @@ def run(args: argparse.Namespace) -> int:
         }
         print(json.dumps(document, ensure_ascii=False))
     else:
-        _print(config, lines)
+        _print(values, lines)
     return 1 if problems else 0
 
 
-def _configuration(args: argparse.Namespace) -> tuple[Config, ConfigMistake | None]:
+def _configuration(args: argparse.Namespace) -> tuple[Mapping[str, Any], ConfigMistake | None]:
     """Return the configuration; where the default file is missing, the defaults and what is missing."""
     try:
-        return args.configuration.load().config, None
+        return args.configuration.load().values, None
     except ConfigMistake as mistake:
         if not args.configuration.is_unconfigured():
             raise
-        return Config(), mistake
+        return DEFAULTS, mistake
 
 
-def _left_behind(config: Config) -> dict[str, Any] | None:
-    # Only without a daemon: SQLite is not even loaded while one runs.
+def _left_behind(state: Path) -> dict[str, Any] | None:
+    database = state / "sinyal.db"
+    if not os.access(database, os.F_OK):
+        return None
+    # SQLite is not even loaded while a daemon runs, nor before one ever ran.
     from agent.buffer.peek import peek
 
-    return peek(config.paths.state / "sinyal.db")
+    return peek(database)
 
 
 def _lines(
-    config: Config,
+    values: Mapping[str, Any],
     mistake: ConfigMistake | None,
     shown: Mapping[str, Any],
     *,
@@ -105,7 +110,7 @@ def _lines(
             _signal_line(reading),
         ]
         lines += [_host_line(reading)]
-    lines.append(_link_line(config, shown, running=running))
+    lines.append(_link_line(values, shown, running=running))
     lines.append(_queue_line(shown, left, now_ts=now_ts))
     return lines
 
@@ -155,7 +160,7 @@ def _modem_line(reading: Mapping[str, Any], shown: Mapping[str, Any]) -> Line:
     modem = shown.get("modem") or {}
     name = " ".join(str(modem[part]) for part in ("manufacturer", "model") if modem.get(part))
     temperature = reading.get("modem_temperature_c")
-    warm = f"{screen.number(temperature)} °C" if temperature is not None else ""
+    warm = f"{screen.number(temperature, 1)} °C" if temperature is not None else ""
     problem = None if state in ("ok", "restarted") else f"modem_{state}"
     return Line(_("Modem"), screen.fit((screen.word("modem_state", state), name, warm), 66), problem)
 
@@ -201,16 +206,17 @@ def _host_line(reading: Mapping[str, Any]) -> Line:
     )
     parts = [f"{name} {reading[field]:.0f} %" for name, field in shares if reading.get(field) is not None]
     if reading.get("soc_temp_c") is not None:
-        parts.append(f"{screen.number(reading['soc_temp_c'])} °C")
+        parts.append(f"{screen.number(reading['soc_temp_c'], 1)} °C")
     return Line(_("Board"), screen.fit(parts, 66) or "-")
 
 
-def _link_line(config: Config, shown: Mapping[str, Any], *, running: bool) -> Line:
+def _link_line(values: Mapping[str, Any], shown: Mapping[str, Any], *, running: bool) -> Line:
     label = _("Centre")
-    if not config.broker.host:
+    host = values["broker.host"]
+    if not host:
         return Line(label, _("no broker configured; readings stay on this gateway"))
     link = shown.get("link") or {}
-    where = f"{config.broker.host}:{config.broker.addresses()[0][1]}"
+    where = f"{host}:{effective_port(values['broker.port'], tls=values['broker.tls'])}"
     if not running or not link:
         return Line(label, _("{where}, not connected").format(where=where))
     if link.get("state") != "connected":
@@ -237,9 +243,9 @@ def _queue_line(shown: Mapping[str, Any], left: Mapping[str, Any] | None, *, now
     return Line(label, text)
 
 
-def _print(config: Config, lines: list[Line]) -> None:
-    gateway = config.gateway
-    print(screen.fit((f"Sinyal {__version__}", gateway.id, gateway.site_name, gateway.kode_desa)))
+def _print(values: Mapping[str, Any], lines: list[Line]) -> None:
+    names = (values[f"gateway.{key}"] for key in ("id", "site_name", "kode_desa"))
+    print(screen.fit((f"Sinyal {__version__}", *names)))
     for line in lines:
         mark = "!" if line.problem else " "
         print(f"{mark} {line.label:<{LABEL_WIDTH}}{line.text}"[: screen.COLUMNS])

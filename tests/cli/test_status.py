@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -6,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.pipeline.snapshot import DaemonLock, write_snapshot
-from tests.cli.test_main import sinyal
+from tests.cli.test_main import HERE, sinyal
 
 
 def gateway(folder: Path, extra: str = "") -> Path:
@@ -21,16 +23,17 @@ def gateway(folder: Path, extra: str = "") -> Path:
 def snapshot(**changes: Any) -> dict[str, Any]:
     now = round(time.time())
     reading = {
-        "seq": 7, "ts": now, "ts_quality": "ntp", "modem_state": "ok", "sim_state": "ready", "registration": "home",
-        "operator_name": "Telkomsel", "operator_mccmnc": "51010", "access_technology": "lte", "band": "B3",
-        "rsrp_dbm": -97, "signal_class": "fair", "modem_temperature_c": 41.5, "cpu_pct": 3, "mem_used_pct": 44,
-        "disk_used_pct": 26, "soc_temp_c": 48.2,
+        "seq": 7, "ts": now, "ts_quality": "ntp", "modem_state": "ok", "sim_state": "ready",
+        "registration": "home", "operator_name": "Telkomsel", "operator_mccmnc": "51010",
+        "access_technology": "lte", "band": "B3", "rsrp_dbm": -97, "signal_class": "fair",
+        "modem_temperature_c": 41.5, "cpu_pct": 3, "mem_used_pct": 44, "disk_used_pct": 26,
+        "soc_temp_c": 48.2,
     }  # fmt: skip
     reading.update(changes.pop("reading", {}))
     shown = {
-        "v": 1, "pid": 1, "version": "0", "state": "running", "ts": now, "started_ts": now - 3600, "interval_s": 60,
-        "reading": reading, "modem": {"manufacturer": "Quectel", "model": "EC25"}, "store_problem": None,
-        "link": {"state": "connected", "last_ack_ts": now - 60, "last_problem": None},
+        "v": 1, "pid": 1, "version": "0", "state": "running", "ts": now, "started_ts": now - 3600,
+        "interval_s": 60, "reading": reading, "modem": {"manufacturer": "Quectel", "model": "EC25"},
+        "store_problem": None, "link": {"state": "connected", "last_ack_ts": now - 60, "last_problem": None},
         "buffer": {"stored": 7, "unsent": 2, "oldest_unsent_ts": now - 120, "last_seq": 7},
     }  # fmt: skip
     return {**shown, **changes}
@@ -52,7 +55,16 @@ def test_a_healthy_gateway_is_one_screen_and_exit_0(tmp_path: Path) -> None:
     lines = shown.stdout.splitlines()
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 80
-    for expected in ("Renah Kemumu", "15.02.01.2001", "Telkomsel", "-97 dBm", "cukup", "Quectel EC25", "41,5 °C", "WIB"):
+    for expected in (
+        "Renah Kemumu",
+        "15.02.01.2001",
+        "Telkomsel",
+        "-97 dBm",
+        "cukup",
+        "Quectel EC25",
+        "41,5 °C",
+        "WIB",
+    ):
         assert expected in shown.stdout
     assert document["running"] is True
     assert document["problems"] == []
@@ -70,7 +82,9 @@ def test_a_healthy_gateway_is_one_screen_and_exit_0(tmp_path: Path) -> None:
         ({"link": {"state": "offline", "last_problem": "refused"}}, "not_connected"),
     ],
 )
-def test_what_is_wrong_is_marked_and_gives_exit_1(changes: dict[str, Any], problem: str, tmp_path: Path) -> None:
+def test_what_is_wrong_is_marked_and_gives_exit_1(
+    changes: dict[str, Any], problem: str, tmp_path: Path
+) -> None:
     config = gateway(tmp_path, '[broker]\nhost = "127.0.0.1"\n')
     write_snapshot(tmp_path, snapshot(**changes))
     lock = DaemonLock(tmp_path)
@@ -121,3 +135,47 @@ def test_a_box_before_its_setup_says_so() -> None:
     assert shown.returncode == 1
     document = json.loads(shown.stdout)
     assert "daemon_not_running" in document["problems"]
+
+
+@pytest.mark.parametrize("left", [None, snapshot()], ids=["never ran", "with a snapshot"])
+def test_it_starts_without_what_takes_long_to_load(left: dict[str, Any] | None, tmp_path: Path) -> None:
+    config = gateway(tmp_path, '[broker]\nhost = "broker.example"\n')
+    if left is not None:
+        write_snapshot(tmp_path, left)
+
+    code = "import sys; from agent.cli.main import main; main(); print(*sys.modules)"
+    shown = subprocess.run(
+        [sys.executable, "-c", code, "status", "--config", str(config)],
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+
+    loaded = set(shown.stdout.splitlines()[-1].split())
+    assert "agent.cli.status" in loaded
+    assert not loaded & {
+        "dataclasses", "inspect", "locale", "paho", "psutil", "serial", "shutil", "sqlite3", "ssl",
+    }  # fmt: skip
+
+
+def test_a_database_without_a_daemon_is_looked_into(tmp_path: Path) -> None:
+    config = gateway(tmp_path)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "sinyal.db").write_bytes(b"no database")
+
+    assert (
+        "daemon_not_running"
+        in json.loads(sinyal("status", "--json", "--config", str(config)).stdout)["problems"]
+    )
+
+
+def test_the_port_of_the_broker_follows_tls_unless_set(tmp_path: Path) -> None:
+    for lines, port in (
+        ("", 1883),
+        ('tls = true\nca_file = "ca.pem"\n', 8883),
+        ('tls = true\nca_file = "ca.pem"\nport = 443\n', 443),
+    ):
+        config = gateway(tmp_path, f'[broker]\nhost = "broker.example"\n{lines}')
+        assert f"broker.example:{port}" in sinyal("status", "--config", str(config)).stdout

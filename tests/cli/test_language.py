@@ -1,0 +1,74 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from babel.messages.mofile import read_mo
+
+from agent import language
+from agent.language import _, ngettext, use_language
+
+CATALOGUE = Path(language.__file__).parent / "locale" / "id" / "LC_MESSAGES" / "sinyal.mo"
+
+
+@pytest.fixture(autouse=True)
+def _language_as_before() -> Iterator[None]:
+    before = language.current_language()
+    yield
+    language._catalogue = None
+    use_language(before)
+
+
+def test_every_text_of_the_catalogue_is_found() -> None:
+    use_language("id")
+    with CATALOGUE.open("rb") as opened:
+        messages = [message for message in read_mo(opened) if message.id]
+
+    assert len(messages) > 300
+    for message in messages:
+        if isinstance(message.id, str):
+            assert _(message.id) == message.string
+        else:
+            singular, plural = message.id
+            assert {ngettext(singular, plural, count) for count in (0, 1, 2)} == set(message.string or ())
+
+
+@pytest.mark.parametrize("text", ["no such text", "\uffff", "!", "{n} day"])
+def test_a_text_that_the_catalogue_does_not_hold_stays_english(text: str) -> None:
+    use_language("id")
+
+    assert _(text) == text
+
+
+def test_english_is_the_source_text() -> None:
+    use_language("en")
+
+    assert _("ready") == "ready"
+    assert [ngettext("{n} day", "{n} days", count) for count in (0, 1, 2)] == [
+        "{n} days",
+        "{n} day",
+        "{n} days",
+    ]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", CATALOGUE.read_bytes()[:1000], b"\xff" * 64], ids=["none", "cut", "wild"]
+)
+def test_a_catalogue_that_is_missing_or_damaged_shows_english(
+    content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(language, "_catalogue", language._Catalogue(content))
+
+    assert _("ready") == "ready"
+    assert ngettext("{n} day", "{n} days", 2) == "{n} days"
+
+
+def test_a_missing_catalogue_file_shows_english(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language, "__file__", str(tmp_path / "language.py"))
+    monkeypatch.setattr(language, "_catalogue", None)
+
+    assert _("ready") == "ready"
+
+
+def test_an_unknown_language_is_refused() -> None:
+    with pytest.raises(ValueError, match="fr"):
+        use_language("fr")
