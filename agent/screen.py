@@ -128,6 +128,11 @@ def level_bar(reading: dict[str, object], width: int) -> tuple[str, str] | None:
     return None
 
 
+def as_sentence(text: str) -> str:
+    """Return `text` with a capital at its beginning and a full stop; names inside keep theirs."""
+    return text[:1].upper() + text[1:] + "."
+
+
 def fit(parts: Iterable[str], width: int = COLUMNS, separator: str = " · ") -> str:
     """Join the parts that are not empty, cut to `width` characters."""
     line = separator.join(part for part in parts if part)

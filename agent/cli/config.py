@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
+from agent import screen
 from agent.config.edit import set_keys
 from agent.config.keys import DEFAULTS, rule_of
 from agent.config.load import (
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             parents=[options],
             add_help=False,
             help=summary,
-            description=summary.capitalize() + ".",
+            description=screen.as_sentence(summary),
             epilog=_("example: {example}").format(example=example),
         )
 
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     change.add_argument(
         "assignments",
         nargs="+",
-        metavar="KEY VALUE",
+        metavar=_("KEY VALUE"),
         help=_("a key such as readings.interval_s and its value; lists as a:1,b:2; - asks for a secret"),
     )
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
-from agent import __version__, language
+from agent import __version__, language, screen
 from agent.cli.configuration import Configuration
 from agent.errors import SinyalError, UsageMistake
 from agent.language import N_, _
@@ -53,6 +53,8 @@ ARGPARSE_WORDS = (
     N_("invalid %(type)s value: %(value)r"),
     N_("invalid choice: %(value)r (choose from %(choices)s)"),
     N_("not allowed with argument %s"),
+    N_("ignored explicit argument %r"),
+    N_("ambiguous option: %(option)s could match %(matches)s"),
 )
 """What argparse itself says to a person, named here so that it is translated with the rest."""
 
@@ -143,7 +145,7 @@ def _option(arguments: Sequence[str], name: str) -> str | None:
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     common = Parser(add_help=False, argument_default=argparse.SUPPRESS, formatter_class=HelpFormatter)
     common.add_argument(
-        "--config", metavar="PATH", help=_("configuration file (default /etc/sinyal/sinyal.toml)")
+        "--config", metavar=_("PATH"), help=_("configuration file (default /etc/sinyal/sinyal.toml)")
     )
     common.add_argument("--lang", choices=language.LANGUAGES, help=_("language of the screen"))
     common.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
@@ -154,7 +156,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         epilog=_("Each command has its own help: sinyal status --help"),
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"sinyal {__version__}")
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"sinyal {__version__}",
+        help=_("show program's version number and exit"),
+    )
     commands = parser.add_subparsers(metavar=_("COMMAND"), required=True, dest="command", parser_class=Parser)
     typed = set(arguments)
     # With the command in front no other one can be meant, and making the parsers of all takes time.
@@ -163,7 +170,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
             command.name,
             parents=[common],
             help=_(command.summary),
-            description=_(command.summary).capitalize() + ".",
+            description=screen.as_sentence(_(command.summary)),
             epilog=_("example: {example}").format(example=command.example),
             formatter_class=HelpFormatter,
         )

@@ -220,12 +220,9 @@ def _link_line(values: Mapping[str, Any], shown: Mapping[str, Any], *, running: 
     if not running or not link:
         return Line(label, _("{where}, not connected").format(where=where))
     if link.get("state") != "connected":
-        why = link.get("last_problem") or _("connecting")
-        return Line(
-            label,
-            screen.fit((_("{where}, not connected").format(where=where), str(why)), 66),
-            "not_connected",
-        )
+        # The problem names the address itself.
+        why = link.get("last_problem") or _("{where}, connecting").format(where=where)
+        return Line(label, screen.fit((str(why),), 66), "not_connected")
     last = link.get("last_ack_ts")
     sent = _("last sent {when}").format(when=screen.wib(last)) if last else _("nothing sent yet")
     return Line(label, screen.fit((_("{where}, connected").format(where=where), sent), 66))
