@@ -1,0 +1,195 @@
+"""The one thread that owns the database; everybody else asks it.
+
+A publisher's callback, the sampler and a command thus never wait for each other's lock, only for the
+disk, and for that no longer than CALL_S.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from agent.buffer.ranges import SeqRange
+from agent.buffer.store import BufferCounts, Store
+from agent.contract.catalogue import Row
+from agent.errors import StoreUnusable
+from agent.language import _
+
+log = logging.getLogger("sinyal.buffer")
+
+START_S = 60.0
+CALL_S = 5.0
+# Once a call has waited in vain, the next ones look only whether the disk is back.
+HUNG_CALL_S = 0.1
+CLOSE_S = 2.0
+WAITING_CALLS = 64
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(slots=True, eq=False)
+class _Call(Generic[Answer]):
+    """One question to the thread; `replies` receives the answer or the exception."""
+
+    ask: Callable[[Store], Answer]
+    replies: "queue.SimpleQueue[Answer | Exception]" = field(default_factory=queue.SimpleQueue)
+
+
+class Keeper:
+    """A Store that any thread may use: each method waits for its answer, at most CALL_S.
+
+    The parameters, promises and errors are those of Store. A database that fails, also at start(), is
+    tried again by later calls and by the commit that is due; both changes are logged once.
+    """
+
+    def __init__(
+        self, path: Path, *, max_bytes: int, commit_interval_s: float, commit_readings: int, keep_days: int
+    ) -> None:
+        self._store = Store(
+            path,
+            max_bytes=max_bytes,
+            commit_interval_s=commit_interval_s,
+            commit_readings=commit_readings,
+            keep_days=keep_days,
+        )
+        self._calls: queue.Queue[_Call[Any] | None] = queue.Queue(WAITING_CALLS)
+        # A daemon thread: a disk that hangs in a write must not keep the process from ending.
+        self._thread = threading.Thread(target=self._run, name="buffer", daemon=True)
+        self._late_append: tuple[Row, _Call[int]] | None = None
+        self._hung = False
+        self._closing = False
+        self._logged = ""
+
+    @property
+    def epoch(self) -> str:
+        """Return the epoch of the rows, "" until the database could be opened once."""
+        return self._store.epoch
+
+    @property
+    def boot(self) -> int:
+        """Return the number of this boot, 0 until the database could be opened once."""
+        return self._store.boot
+
+    @property
+    def damaged_file(self) -> Path | None:
+        """Return where a damaged database was moved since the start, or None."""
+        return self._store.damaged_file
+
+    def start(self) -> None:
+        """Start the thread and open the database; may be called again after it raised StoreUnusable."""
+        if not self._thread.is_alive():
+            self._thread.start()
+        self._wait(self._put(Store.open), START_S)
+
+    def append(self, row: Row) -> int:
+        """Store one reading and return its seq: see Store.append for what that promises."""
+        late, self._late_append = self._late_append, None
+        # The row that got no answer in time may still be stored: offered again, it waits for that answer.
+        call = late[1] if late and late[0] == row else self._put(lambda store: store.append(row))
+        try:
+            return self._wait(call, CALL_S)
+        except _NoAnswer:
+            self._late_append = (row, call)
+            raise
+
+    def commit(self) -> None:
+        """Write what is held in RAM now, for one who is about to stop."""
+        self._ask(Store.commit)
+
+    def unsent_rows(self, *, newest: bool, limit: int, leased: Sequence[SeqRange]) -> list[Row]:
+        """Return a run of committed rows that are not yet acknowledged: see Store.unsent_rows."""
+        return self._ask(lambda store: store.unsent_rows(newest=newest, limit=limit, leased=leased))
+
+    def mark_sent(self, first_seq: int, last_seq: int) -> None:
+        """Take rows as acknowledged: see Store.mark_sent."""
+        self._ask(lambda store: store.mark_sent(first_seq, last_seq))
+
+    def counts(self) -> BufferCounts:
+        """Return what the database holds: see BufferCounts."""
+        return self._ask(Store.counts)
+
+    def close(self) -> None:
+        """Commit, close and end the thread, within CLOSE_S whatever the disk does."""
+        self._closing = True
+        with suppress(queue.Full):  # then there is enough to wake the thread
+            self._calls.put_nowait(None)
+        if self._thread.is_alive():
+            self._thread.join(CLOSE_S)
+        if self._thread.is_alive():
+            log.error(_("The disk hangs: the newest readings may be lost"))
+
+    # ---- the asking threads ----
+
+    def _ask(self, ask: Callable[[Store], Answer]) -> Answer:
+        return self._wait(self._put(ask), CALL_S)
+
+    def _put(self, ask: Callable[[Store], Answer]) -> _Call[Answer]:
+        if self._closing:
+            raise StoreUnusable(_("The reading database is closed"))
+        call = _Call(ask)
+        try:
+            self._calls.put_nowait(call)
+        except queue.Full:
+            raise _NoAnswer(self._store.path) from None
+        return call
+
+    def _wait(self, call: _Call[Answer], wait_s: float) -> Answer:
+        try:
+            reply = call.replies.get(timeout=HUNG_CALL_S if self._hung else wait_s)
+        except queue.Empty:
+            self._hung = True
+            raise _NoAnswer(self._store.path) from None
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    # ---- the thread ----
+
+    def _run(self) -> None:
+        while (call := self._next_call()) is not None:
+            try:
+                reply = call.ask(self._store)
+            except Exception as failure:  # noqa: BLE001 -- belongs to the one who asked; this thread lives on
+                reply = failure
+            self._hung = False
+            self._log_change()
+            call.replies.put(reply)
+        try:
+            self._store.close()
+        except StoreUnusable as failure:
+            log.error("%s. %s", failure.what, _("The newest readings are lost"))  # noqa: TRY400 -- a sentence
+
+    def _next_call(self) -> _Call[Any] | None:
+        """Wait for the next question; a commit that is due goes before all of them, None ends the thread."""
+        if self._closing and self._calls.empty():
+            return None
+        wait_s = self._store.seconds_to_commit()
+        if wait_s != 0:
+            with suppress(queue.Empty):
+                return self._calls.get(timeout=wait_s)
+        return _Call(Store.commit)
+
+    def _log_change(self) -> None:
+        failure = self._store.failure
+        what = failure.what if failure else ""
+        if what == self._logged:
+            return
+        self._logged = what
+        if failure:
+            log.error("%s. %s.", failure.what, failure.next_step)
+        else:
+            log.info(_("The reading database can be written again"))
+
+
+class _NoAnswer(StoreUnusable):
+    """The thread is busy with the disk for longer than a caller may wait."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            _("The reading database {path} does not answer").format(path=path),
+            _("Look at `dmesg`: the disk may hang"),
+        )

@@ -1,0 +1,382 @@
+"""The reading database: holds every reading until the broker has it, and then as local history.
+
+    append ──▶ held in RAM ──commit──▶ readings ──unsent_rows──▶ publish
+                                         │   ▲                      │
+                      retention ◀────────┘   └── sent ranges ◀──mark_sent
+
+Promised: a committed row survives kill -9 and a power cut, is offered until it is marked sent, and is
+pruned only after that. Its identity (epoch, seq) never belongs to another row, because only committed
+rows are offered. At stake: in a power cut the rows held in RAM (commit_interval_s, commit_readings),
+and the newest marks, whose rows then go out again under the same identity.
+"""
+
+import logging
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.buffer.faults import explain, is_damage, primary_code
+from agent.buffer.opening import Database, file_bytes, log_file, open_database
+from agent.buffer.ranges import SeqRange, SeqRanges
+from agent.buffer.retention import SLICE_ROWS, remove_expired
+from agent.buffer.schema import storable, wanted_columns
+from agent.contract.catalogue import Row, Value
+from agent.errors import StoreUnusable
+from agent.language import _
+
+log = logging.getLogger("sinyal.buffer")
+
+BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
+RETRY_S = 5.0
+# Readings come a little early or late: one that is nearly due for its commit does not wait for the clock.
+NEARLY_DUE = 0.75
+PRUNE_EVERY_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class BufferCounts:
+    """What the database holds; rows not yet committed are not counted.
+
+    stored: rows, sent or not. unsent: rows not acknowledged. oldest_unsent_ts: `ts` of the oldest of
+    these that has one, or None. last_seq: newest seq, 0 before the first. last_sent_ts: `ts` of the
+    newest acknowledged row still stored, or None. bytes_used: the file and its log.
+    """
+
+    stored: int
+    unsent: int
+    oldest_unsent_ts: int | None
+    last_seq: int
+    last_sent_ts: int | None
+    bytes_used: int
+
+
+class Store:
+    """One SQLite connection and the little that is held in RAM before it; for one thread only.
+
+    path: the database file, in an existing folder. max_bytes: limit for the file with its log.
+    commit_interval_s: the longest time between two commits while rows are held. commit_readings: this
+    many rows or marks held in RAM are committed at once. keep_days: how long sent rows are kept.
+
+    epoch and boot are "" and 0 until the first opening succeeds. damaged_file: where an unreadable
+    file was moved, or None. failure: why the last write failed, None when it did not. All methods raise
+    StoreUnusable when the database fails; a call at least RETRY_S later opens it again. The epoch
+    changes only when a damaged file was replaced, and even then the seqs go on from the last one, so
+    that a late mark cannot hit a row of the new epoch.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_bytes: int,
+        commit_interval_s: float,
+        commit_readings: int,
+        keep_days: int,
+        boot_id_file: Path = BOOT_ID_FILE,
+    ) -> None:
+        self.path = path
+        self.epoch = ""
+        self.boot = 0
+        self.damaged_file: Path | None = None
+        self.failure: StoreUnusable | None = None
+        self._max_bytes = max_bytes
+        self._commit_interval_s = commit_interval_s
+        self._commit_readings = commit_readings
+        self._keep_days = keep_days
+        self._boot_id_file = boot_id_file
+
+        self._database: Database | None = None
+        self._held: list[Row] = []
+        self._doubtful: Row | None = None
+        self._marks: list[SeqRange] = []
+        self._sent = SeqRanges()
+        self._last_seq = 0
+        self._stored = 0
+        self._unsent = 0
+        self._committed_at = float("-inf")
+        self._pruned_at = float("-inf")
+
+        self._open_again_at = 0.0
+        self._write_again_at = 0.0
+        self._check_wanted = file_bytes(log_file(path)) > 0  # a clean stop leaves no log
+        self._upgrade_wanted = True
+        self._misfits: set[str] = set()
+
+    # ---- for the one who samples ----
+
+    def append(self, row: Row) -> int:
+        """Accept one reading and return its seq; `seq` and `boot` are filled in here.
+
+        A returned seq promises: this row is committed, or held in RAM and committed within
+        commit_interval_s of the last commit. If that commit fails it is tried again under the same
+        seq until it succeeds: never dropped, never stored twice. StoreUnusable means: not accepted,
+        offer the same row again. (Its commit can have reached the disk before it failed; the row
+        offered again then gets the seq that it has.) A value that Catalogue.clean would not give is
+        left out.
+        """
+        row = self._without_misfits(row)
+        self._opened()
+        doubtful, self._doubtful = self._doubtful, None
+        if doubtful and doubtful == {**row, "seq": self._last_seq}:
+            return self._last_seq
+        seq = self._newest_seq() + 1
+        self._held.append({**row, "seq": seq})
+        nearly_due = time.monotonic() - self._committed_at >= NEARLY_DUE * self._commit_interval_s
+        if self.failure or nearly_due or self._holds_enough():
+            try:
+                self.commit()
+            except StoreUnusable:
+                self._doubtful = self._held.pop()
+                raise
+        return seq
+
+    def commit(self) -> None:
+        """Write what is held in RAM now; once an hour, prune too."""
+        if self._held or self._marks:
+            self._write(prune=time.monotonic() - self._pruned_at >= PRUNE_EVERY_S)
+
+    def seconds_to_commit(self) -> float | None:
+        """Return how long the held rows may still wait for their commit, None when none is held."""
+        if not self._held:
+            return None
+        due = max(self._committed_at + self._commit_interval_s, self._write_again_at, self._open_again_at)
+        return max(0.0, due - time.monotonic())
+
+    # ---- for the one who sends ----
+
+    def unsent_rows(self, *, newest: bool, limit: int, leased: Sequence[SeqRange]) -> list[Row]:
+        """Return at most `limit` committed, unacknowledged rows, ascending by seq.
+
+        They are one unbroken run: no sent and no leased row lies between them. newest: the end of the
+        newest run, else the start of the oldest. leased: ranges that are already on their way.
+        """
+        with self._using_database() as database:
+            runs = SeqRanges([*self._sent, *leased]).gaps(1, self._last_seq)
+            order = "DESC" if newest else "ASC"
+            query = (
+                f"SELECT {', '.join(database.columns)} FROM readings"  # noqa: S608 -- catalogue names
+                f" WHERE seq BETWEEN ? AND ? ORDER BY seq {order} LIMIT ?"
+            )
+            for first, last in reversed(runs) if newest else runs:
+                found = database.connection.execute(query, (first, last, max(limit, 0))).fetchall()
+                if found:
+                    return [_row(database.columns, values) for values in sorted(found)]
+            return []
+
+    def mark_sent(self, first_seq: int, last_seq: int) -> None:
+        """Take the rows first_seq to last_seq, both included, as acknowledged.
+
+        Holds at once for unsent_rows; reaches the disk with a commit. A mark that is lost before that, or
+        refused with StoreUnusable, costs no more than that these rows go out again. ValueError: rows
+        that were never offered.
+        """
+        if not 1 <= first_seq <= last_seq <= self._last_seq:
+            raise ValueError((first_seq, last_seq, self._last_seq))
+        with self._using_database() as database:
+            newly_sent = _count(database.connection, self._sent.gaps(first_seq, last_seq))
+        self._unsent -= newly_sent
+        self._sent.add(first_seq, last_seq)
+        self._marks.append((first_seq, last_seq))
+        if self._holds_enough():
+            with suppress(StoreUnusable):  # the mark is held; `failure` tells, and later commits try again
+                self.commit()
+
+    # ---- for both ----
+
+    def counts(self) -> BufferCounts:
+        """Return what the database holds now."""
+        with self._using_database() as database:
+            unsent = self._sent.gaps(1, self._last_seq) if self._unsent else []
+            return BufferCounts(
+                stored=self._stored,
+                unsent=self._unsent,
+                oldest_unsent_ts=_first_ts(database.connection, unsent, "ASC"),
+                last_seq=self._last_seq,
+                last_sent_ts=_first_ts(database.connection, reversed(self._sent), "DESC"),
+                bytes_used=file_bytes(self.path) + file_bytes(log_file(self.path)),
+            )
+
+    def prune(self) -> int:
+        """Commit, and remove a slice of the sent rows that need not be kept; return how many rows."""
+        return self._write(prune=True)
+
+    def open(self) -> None:
+        """Open the database or make a new one. Without this call, the first other call does it."""
+        self._opened()
+
+    def close(self) -> None:
+        """Commit and close; the file is then complete without its log."""
+        self._open_again_at = self._write_again_at = 0.0
+        try:
+            self.commit()
+        finally:
+            self._disconnect()
+
+    # ---- writing ----
+
+    def _without_misfits(self, row: Row) -> Row:
+        kept = storable(row)
+        misfits = {name for name in row.keys() - kept.keys() if row[name] is not None} - self._misfits
+        if misfits:
+            self._misfits |= misfits
+            text = _("Values that the catalogue does not allow are not stored: {names}")
+            log.error(text.format(names=", ".join(sorted(misfits))))
+        return kept
+
+    def _holds_enough(self) -> bool:
+        marked = sum(last - first + 1 for first, last in self._marks)
+        return len(self._held) + marked >= self._commit_readings
+
+    def _newest_seq(self) -> int:
+        held = self._held[-1]["seq"] if self._held else 0
+        assert isinstance(held, int)
+        return max(held, self._last_seq)
+
+    def _write(self, *, prune: bool) -> int:
+        self._wait_out(self._write_again_at)
+        with self._using_database() as database:
+            try:
+                return self._write_once(database, self._held, prune=prune)
+            except sqlite3.OperationalError as error:
+                if primary_code(error) != sqlite3.SQLITE_FULL:
+                    raise
+                # Sent rows make room now, not at the full hour, and even if the held rows do not fit yet.
+                database.connection.rollback()
+                removed = self._write_once(database, [], prune=True)
+                self._write_once(database, self._held, prune=False)
+                return removed
+
+    def _write_once(self, database: Database, rows: Sequence[Row], *, prune: bool) -> int:
+        """Write the marks and `rows` (what is held, or nothing) in one transaction; prune between the two.
+
+        Returns the number of pruned rows.
+        """
+        connection = database.connection
+        connection.execute("BEGIN IMMEDIATE")
+        for mark in self._marks:
+            first, last = self._sent.add(*mark)
+            connection.execute("DELETE FROM sent WHERE first BETWEEN ? AND ?", (first, last))
+            connection.execute("INSERT INTO sent VALUES (?, ?)", (first, last))
+        removed = 0
+        if prune:
+            removed = remove_expired(
+                connection, self._sent, keep_days=self._keep_days, max_pages=database.max_pages
+            )
+        inserted = _insert(database, rows)
+        connection.execute("COMMIT")
+
+        self._stored += inserted - removed
+        self._unsent += inserted
+        if rows:
+            self._last_seq = self._newest_seq()
+            self._held.clear()
+        self._marks.clear()
+        self.failure = None
+        self._committed_at = time.monotonic()
+        if prune and removed < SLICE_ROWS:
+            self._pruned_at = self._committed_at
+        return removed
+
+    # ---- opening, failing, opening again ----
+
+    def _opened(self) -> Database:
+        if self._database is None:
+            self._wait_out(self._open_again_at)
+            try:
+                with self._explained():
+                    self._open()
+            except StoreUnusable:
+                self._open_again_at = time.monotonic() + RETRY_S
+                raise
+        assert self._database is not None
+        return self._database
+
+    def _open(self) -> None:
+        database = self._database = open_database(
+            self.path,
+            max_bytes=self._max_bytes,
+            boot_id_file=self._boot_id_file,
+            check=self._check_wanted,
+            upgrade=self._upgrade_wanted,
+        )
+        self._load(database)
+        lacking = wanted_columns().keys() - set(database.columns)
+        if lacking and self._upgrade_wanted:
+            text = _("The reading database has no column for: {names}; these values are not kept")
+            log.warning(text.format(names=", ".join(sorted(lacking))))
+        self._check_wanted = self._upgrade_wanted = False
+
+    def _load(self, database: Database) -> None:
+        """Ask the file what it holds: after a failure only the file knows."""
+        connection = database.connection
+        self.epoch, self.boot = database.epoch, database.boot
+        self.damaged_file = database.damaged_file or self.damaged_file
+        self._sent = SeqRanges(
+            [*connection.execute("SELECT first, last FROM sent ORDER BY first"), *self._marks]
+        )
+        given = connection.execute("SELECT max(seq) FROM sqlite_sequence").fetchone()[0] or 0
+        self._last_seq = max(self._last_seq, given)
+        self._stored = _count(connection, [(1, self._last_seq)])
+        self._unsent = _count(connection, self._sent.gaps(1, self._last_seq))
+
+    def _disconnect(self) -> None:
+        if self._database is not None:
+            self._database.connection.close()
+            self._database = None
+
+    def _wait_out(self, moment: float) -> None:
+        """Fail as before until `moment`: a sick disk is not asked more often than every RETRY_S."""
+        if self.failure and time.monotonic() < moment:
+            raise StoreUnusable(self.failure.what, self.failure.next_step)
+
+    @contextmanager
+    def _using_database(self) -> Iterator[Database]:
+        database = self._opened()
+        with self._explained():
+            yield database
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn an error of SQLite or the file system into StoreUnusable, and let go of the connection."""
+        try:
+            yield
+        except (sqlite3.Error, OSError, MemoryError) as error:
+            self._disconnect()
+            self._check_wanted = self._check_wanted or is_damage(error)
+            self._write_again_at = time.monotonic() + RETRY_S
+            self.failure = explain(error, self.path)
+            raise self.failure from error
+
+
+def _insert(database: Database, rows: Sequence[Row]) -> int:
+    """Insert `rows` and return how many were not there yet.
+
+    After a commit that failed at its fsync they may be in the file all the same, under the same seqs.
+    """
+    names, places = ", ".join(database.columns), ", ".join("?" * len(database.columns))
+    insert = f"INSERT OR IGNORE INTO readings ({names}) VALUES ({places})"  # noqa: S608 -- catalogue names
+    complete = ({**row, "boot": database.boot} for row in rows)
+    values = [tuple(row.get(name) for name in database.columns) for row in complete]
+    return database.connection.executemany(insert, values).rowcount if values else 0
+
+
+def _row(columns: Sequence[str], values: Sequence[Value]) -> Row:
+    return {name: value for name, value in zip(columns, values, strict=True) if value is not None}
+
+
+def _count(connection: sqlite3.Connection, ranges: Iterable[SeqRange]) -> int:
+    query = "SELECT count(*) FROM readings WHERE seq BETWEEN ? AND ?"
+    return sum(connection.execute(query, first_and_last).fetchone()[0] for first_and_last in ranges)
+
+
+def _first_ts(connection: sqlite3.Connection, ranges: Iterable[SeqRange], order: str) -> int | None:
+    """Return `ts` of the first row within `ranges` that has one, in the given order, or None."""
+    query = f"SELECT ts FROM readings WHERE seq BETWEEN ? AND ? AND ts NOT NULL ORDER BY seq {order} LIMIT 1"  # noqa: S608
+    for first_and_last in ranges:
+        found = connection.execute(query, first_and_last).fetchone()
+        if found:
+            return int(found[0])
+    return None
