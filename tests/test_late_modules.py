@@ -13,7 +13,8 @@ print(type(sys.modules[{name!r}]).__name__)
 
 def kind_after(use: str, name: str) -> str:
     code = LATE.format(use=use, name=name)
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    command = [sys.executable, "-c", code]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
     return shown.stdout.strip()
 
 
@@ -22,7 +23,8 @@ def test_an_import_alone_does_not_load_the_module() -> None:
 
 
 def test_the_first_use_loads_the_real_module_for_everybody() -> None:
-    assert kind_after("assert uuid.UUID(int=1).int == 1; import uuid as again; again.uuid4()", "uuid") == "module"
+    use = "assert uuid.UUID(int=1).int == 1; import uuid as again; again.uuid4()"
+    assert kind_after(use, "uuid") == "module"
 
 
 def test_dataclasses_work_with_a_late_inspect() -> None:

@@ -28,14 +28,22 @@ def test_the_decimal_sign_follows_the_language() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0 seconds"), (1, "1 second"), (59, "59 seconds"), (60, "1 minute"), (7199, "1 hour"), (172800, "2 days")],
+    [
+        (0, "0 seconds"),
+        (1, "1 second"),
+        (59, "59 seconds"),
+        (60, "1 minute"),
+        (7199, "1 hour"),
+        (172800, "2 days"),
+    ],
 )
 def test_a_span_is_told_in_its_largest_whole_unit(seconds: float, text: str) -> None:
     assert screen.span(seconds) == text
 
 
 @pytest.mark.parametrize(
-    ("share", "bar"), [(-1, "----------"), (0, "----------"), (0.5, "#####-----"), (1, "##########"), (9, "##########")]
+    ("share", "bar"),
+    [(-1, "----------"), (0, "----------"), (0.5, "#####-----"), (1, "##########"), (9, "##########")],
 )
 def test_a_bar_stays_within_its_width(share: float, bar: str) -> None:
     assert screen.bar(share, 10) == bar

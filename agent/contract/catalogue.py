@@ -60,7 +60,7 @@ class Metric:
         if value is None or isinstance(value, bool):
             return None
         if self.type == "text":
-            if not isinstance(value, str) or not value:
+            if not isinstance(value, str) or not value or _is_broken_text(value):
                 return None
             return value if not self.values or value in self.values else None
         if not isinstance(value, int | float) or not math.isfinite(value):
@@ -72,6 +72,11 @@ class Metric:
         if self.decimals == 0:
             return round(value)
         return round(value * self.divisor) / self.divisor
+
+
+def _is_broken_text(text: str) -> bool:
+    """Return whether a text holds half a surrogate pair, which neither SQLite nor JSON can carry."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 class Catalogue:

@@ -22,7 +22,8 @@ from agent.language import _
 from agent.modem.simulator import Behaviour, SimulatedModem
 from agent.modem.transcript import read_transcript
 from agent.pipeline.snapshot import read_snapshot
-from agent.publish.subscriber import Message, subscribe
+from agent.publish.mqtt import Message
+from agent.publish.subscriber import subscribe
 from agent.wire.columns import decode_batch
 
 TRANSCRIPT = Path(__file__).with_name("modem.txt")

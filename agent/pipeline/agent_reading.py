@@ -22,7 +22,9 @@ class Counts(Protocol):
 class Queue(Protocol):
     """The buffer's keeper, as far as this collector needs it."""
 
-    boot: int
+    @property
+    def boot(self) -> int:
+        """Return the number of this boot."""
 
     def counts(self) -> Counts:
         """Return the queue now; raises StoreUnusable."""

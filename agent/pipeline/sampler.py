@@ -157,8 +157,8 @@ class Sampler:
     def _note_store_problem(self, problem: StoreUnusable) -> None:
         if self.health.store_problem is None:
             log.error(
-                _("readings cannot be stored: {what}; up to {count} wait in memory. Next step: {step}").format(
-                    what=problem.what, count=RING_READINGS, step=problem.next_step
+                _("readings wait in memory until they can be stored, {count} at most").format(
+                    count=RING_READINGS
                 )
             )
         self.health.store_problem = problem.what

@@ -26,7 +26,9 @@ def _plain_columns(rows: Rows) -> bytes:
             continue
         key = metric.name if metric.divisor == 1 else f"{metric.name}/{metric.divisor}"
         if len(set(values)) == 1:
-            columns[key] = values[0] if metric.type == "text" else round(values[0] * metric.divisor)
+            columns[key] = (
+                values[0] if metric.type == "text" else round(float(values[0] or 0) * metric.divisor)
+            )
         elif metric.type == "text":
             runs: list[list[Any]] = []
             for value in values:
@@ -36,7 +38,8 @@ def _plain_columns(rows: Rows) -> bytes:
                     runs.append([value, 1])
             columns[key] = runs
         else:
-            before, differences = 0, []
+            before = 0
+            differences: list[int | None] = []
             for value in values:
                 if value is None:
                     differences.append(None)

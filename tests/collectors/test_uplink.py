@@ -1,12 +1,16 @@
-from collections import namedtuple
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 import pytest
 
 from agent.collectors.uplink import UplinkCollector, UplinkReading, default_interface
 
-Counters = namedtuple("Counters", "bytes_recv bytes_sent")
+
+class Counters(NamedTuple):
+    bytes_recv: int
+    bytes_sent: int
+
 
 HEADER = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
 WWAN = "wwan0\t00000000\t0100000A\t0003\t0\t0\t700\t00000000\t0\t0\t0\n"
@@ -59,7 +63,11 @@ def test_a_counter_reset_with_its_interface_counts_from_zero(monkeypatch: pytest
 
 def test_an_interface_that_was_gone_starts_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     readings = collect_all(
-        monkeypatch, {"wwan0": Counters(1000, 100)}, {}, {"wwan0": Counters(2000, 200)}, {"wwan0": Counters(2001, 202)}
+        monkeypatch,
+        {"wwan0": Counters(1000, 100)},
+        {},
+        {"wwan0": Counters(2000, 200)},
+        {"wwan0": Counters(2001, 202)},
     )
 
     assert readings[1:] == [UplinkReading(None, None), UplinkReading(None, None), UplinkReading(1, 2)]

@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +22,7 @@ def test_snapshot_is_replaced_whole(tmp_path: Path) -> None:
     write_snapshot(tmp_path, {"v": 1, "site": "Air Liki"})
 
     assert read_snapshot(tmp_path) == {"v": 1, "site": "Air Liki"}
-    assert os.listdir(tmp_path) == ["status.json"]
+    assert [file.name for file in tmp_path.iterdir()] == ["status.json"]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe"])

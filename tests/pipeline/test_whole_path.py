@@ -1,4 +1,4 @@
-"""The main job end to end: a modem on a pty, `sinyal run`, a real mosquitto, and a decoder that is not ours."""
+"""The main job end to end: a modem on a pty, `sinyal run`, a real mosquitto, an independent decoder."""
 
 import json
 import random
@@ -38,7 +38,9 @@ def tls(broker: Mosquitto) -> str:
 
 def received(heard: list[Heard]) -> list[Row]:
     """Return the rows of all batches that came, in order of arrival."""
-    return [row for message in heard if message.topic.endswith("/readings") for row in decode(message.payload)]
+    return [
+        row for message in heard if message.topic.endswith("/readings") for row in decode(message.payload)
+    ]
 
 
 def without_duplicates(rows: list[Row]) -> dict[tuple[str, int], Row]:
@@ -84,11 +86,17 @@ def states(heard: list[Heard]) -> list[str]:
     return [json.loads(message.payload)["state"] for message in heard if message.topic.endswith("/status")]
 
 
-def test_nothing_committed_is_missing_after_kills_at_any_moment(modem: SimulatedModem, tmp_path: Path) -> None:
+def test_nothing_committed_is_missing_after_kills_at_any_moment(
+    modem: SimulatedModem, tmp_path: Path
+) -> None:
     chance = random.Random(20261121)
     with mosquitto(tmp_path / "broker", persistence=True) as broker, Listener(broker.port) as listener:
         gateway = Gateway(
-            tmp_path / "gw", modem=str(modem.path), broker=plain(broker), publish="batch_readings = 3", interval_s=0.1
+            tmp_path / "gw",
+            modem=str(modem.path),
+            broker=plain(broker),
+            publish="batch_readings = 3",
+            interval_s=0.1,
         )
         try:
             for _kill in range(6):
@@ -104,7 +112,10 @@ def test_nothing_committed_is_missing_after_kills_at_any_moment(modem: Simulated
         unsent = gateway.unsent_seqs()
         wait_until(
             "every row that counts as sent",
-            lambda: {seq for _epoch, seq in set(stored) - set(without_duplicates(received(listener.heard())))} <= unsent,
+            lambda: (
+                {seq for _epoch, seq in set(stored) - set(without_duplicates(received(listener.heard())))}
+                <= unsent
+            ),
         )
         rows = without_duplicates(received(listener.heard()))
 

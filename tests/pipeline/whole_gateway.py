@@ -19,7 +19,9 @@ Row = dict[str, Any]
 class Gateway:
     """A gateway in one folder; start() and kill() it as power would."""
 
-    def __init__(self, folder: Path, *, modem: str, broker: str = "", publish: str = "", interval_s: float = 0.1):
+    def __init__(
+        self, folder: Path, *, modem: str, broker: str = "", publish: str = "", interval_s: float = 0.1
+    ):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.database = folder / "state" / "sinyal.db"
@@ -37,7 +39,9 @@ class Gateway:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SINYAL_")}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "agent", "run", "--config", str(self.config)], stderr=log, env=environment
+                [sys.executable, "-m", "agent", "run", "--config", str(self.config)],
+                stderr=log,
+                env=environment,
             )
 
     def kill(self) -> None:
@@ -77,7 +81,9 @@ class Gateway:
             (epoch,) = connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
         finally:
             connection.close()
-        return [{"epoch": epoch, **{name: row[name] for name in names if row[name] is not None}} for row in rows]
+        return [
+            {"epoch": epoch, **{name: row[name] for name in names if row[name] is not None}} for row in rows
+        ]
 
     def unsent_seqs(self) -> set[int]:
         """Return the seqs that the database does not count as sent; only while the agent does not run."""
