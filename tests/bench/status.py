@@ -1,6 +1,5 @@
 """Wall time of `sinyal status` beside `python3 -c pass`, best of many, in turns so that noise hits both."""
 
-import os
 import subprocess
 import sys
 import time
@@ -8,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.bench.installed import with_bytecode
 from tests.bench.line import Line
 
 ROUNDS = 40
@@ -35,13 +35,7 @@ def run() -> list[Line]:
     with TemporaryDirectory() as folder:
         config, snapshot = Path(folder, "sinyal.toml"), Path(folder, "status.json")
         config.write_text(CONFIG)
-        environment = {
-            **os.environ,
-            "SINYAL_CONFIG": str(config),
-            # An installed package has its bytecode; so it shall be here, whatever this shell says.
-            "PYTHONPYCACHEPREFIX": str(Path(folder, "bytecode")),
-        }
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        environment = {**with_bytecode(Path(folder)), "SINYAL_CONFIG": str(config)}
         for what, left in (("with a snapshot", SNAPSHOT), ("never ran", None)):
             if left is None:
                 snapshot.unlink()

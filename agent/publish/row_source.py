@@ -1,0 +1,38 @@
+"""What the forwarder needs of the place where rows are stored; `publish` does not know the buffer."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from agent.contract.catalogue import Row
+
+SeqRange = tuple[int, int]
+"""First and last seq, both included."""
+
+
+class RowCounts(Protocol):
+    """What is known of the store as a whole."""
+
+    @property
+    def last_seq(self) -> int | None:
+        """Newest stored row; None or 0 when there never was one."""
+
+
+class RowSource(Protocol):
+    """Stored rows. Every method may raise StoreUnusable."""
+
+    @property
+    def epoch(self) -> str:
+        """Name of the database file that the seq numbers belong to."""
+
+    def unsent_rows(self, *, newest: bool, limit: int, leased: Sequence[SeqRange]) -> list[Row]:
+        """Return at most `limit` committed unsent rows outside `leased`, ascending.
+
+        They are one unbroken run: no sent or leased row lies between them. newest: the run that ends at the
+        newest such row, else the one that begins at the oldest.
+        """
+
+    def mark_sent(self, first_seq: int, last_seq: int) -> None:
+        """Note that the broker has these rows."""
+
+    def counts(self) -> RowCounts:
+        """Return what is known of the store as a whole."""
