@@ -2,8 +2,6 @@
 
 import argparse
 
-from agent.late_modules import load_late
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `sinyal run`: none beside the common ones."""
@@ -13,7 +11,6 @@ def run(args: argparse.Namespace) -> int:
     """Run the agent until SIGTERM or Ctrl-C."""
     loaded = args.configuration.load()
     # A mistake in the configuration is told before MQTT, the serial port and the database are loaded.
-    load_late(("inspect", "uuid"))
     from agent.pipeline.daemon import run_daemon
 
     return run_daemon(loaded)

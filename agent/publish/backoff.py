@@ -1,12 +1,27 @@
 """How long to wait before the next try, and how fast the backlog may flow."""
 
-import random
+import os
+from typing import Protocol
 
 _GROWTH = 3
 _LAST_SHARE = 0.95
 
 REFUSAL_PAUSE_S = 60.0
 REFUSAL_PAUSE_MAX_S = 900.0
+
+
+class Chance(Protocol):
+    """Where the jitter comes from; random.Random fits."""
+
+    def uniform(self, a: float, b: float) -> float:
+        """Return a number from a to b."""
+
+
+class _SystemChance:
+    """The kernel's random numbers: gateways that boot together share no seed, and `random` costs memory."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return a + (b - a) * int.from_bytes(os.urandom(4), "big") / 0xFFFFFFFF
 
 
 class Backoff:
@@ -17,9 +32,9 @@ class Backoff:
     twentieth is drawn: full jitter there would double the connects of a long outage.
     """
 
-    def __init__(self, longest_s: float, chance: random.Random | None = None) -> None:
+    def __init__(self, longest_s: float, chance: Chance | None = None) -> None:
         self._longest_s = longest_s
-        self._chance = chance or random.SystemRandom()
+        self._chance = chance or _SystemChance()
         self._tries = 0
 
     def next_s(self) -> float:

@@ -85,9 +85,6 @@ class ReadingTooLarge(SinyalError):
     """A single reading does not fit into a message."""
 
 
-_SAME_IN_ALL_ROWS, _RUNS, _DIFFERENCES = range(3)
-
-
 @dataclass(frozen=True, slots=True)
 class _Column:
     """One column as JSON text. shape: _CONSTANT, _RUNS of text or _DIFFERENCES, sent in that order."""
@@ -226,7 +223,8 @@ def _place(column: _Column) -> tuple[int, int, int]:
 
 
 def _is_noise(column: _Column, n: int) -> bool:
-    return column.shape == _DIFFERENCES and len(column.text) > NOISE_CHARACTERS * n
+    # Without its name, which weighs more the fewer the rows.
+    return column.shape == _DIFFERENCES and len(column.text) - len(column.name) > NOISE_CHARACTERS * n
 
 
 def _listed(columns: Sequence[_Column]) -> str:
