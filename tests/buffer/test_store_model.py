@@ -62,10 +62,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.first_commit = True
 
     def teardown(self) -> None:
-        self.store.close()
-        assert [seq for seq, _ in seq_of_number(self.folder / "sinyal.db")] == sorted(
-            self.committed | self.held
-        )
+        self.stop()
+        assert [seq for seq, _ in seq_of_number(self.folder / "sinyal.db")] == sorted(self.committed)
         shutil.rmtree(self.folder)
         self.patch.undo()
 
@@ -148,10 +146,13 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule()
     def stop_and_start(self) -> None:
+        self.stop()
+        self.open()
+
+    def stop(self) -> None:
         self.store.close()
         if self.held or self.marked:
             self.commit_model(prune=False)
-        self.open()
 
     @rule()
     def kill_and_start(self) -> None:
