@@ -116,16 +116,18 @@ class Reply:
     lines: tuple[str, ...]
     final: FinalResult | None
 
-    def answers(self, prefix: str) -> list[str]:
-        """Return the text after `prefix` of each answer line, split off from unsolicited lines.
+    def answers(self, *prefixes: str) -> list[str]:
+        """Return the text after its prefix of each answer line, split off from unsolicited lines.
 
-        A line whose quotes stay open is joined with the one that closes them: some networks put a line
-        end into the operator's name.
+        prefixes: "" among them stands for lines without a prefix that are no notices. A line whose
+        quotes stay open is joined with the one that closes them: some networks put a line end into
+        the operator's name.
         """
         found: list[str] = []
         unfinished = ""
         for line in self.lines:
-            if line.startswith(prefix):
+            prefix = next((one for one in prefixes if one and line.startswith(one)), None)
+            if prefix is not None:
                 text = line[len(prefix) :].strip()
                 unfinished = text if text.count('"') % 2 else ""
                 if not unfinished:
@@ -133,6 +135,8 @@ class Reply:
             elif unfinished and '"' in line and is_answer(line, ("",)):
                 found.append(unfinished + line)
                 unfinished = ""
+            elif "" in prefixes and is_answer(line, ("",)):
+                found.append(line)
         return found
 
 

@@ -3,12 +3,16 @@
 No function raises, and none checks physics: that is done once for all fields in `ranges`.
 """
 
+import re
 from dataclasses import dataclass
 from math import log10
 
 _DIGITS = frozenset("0123456789")
 _HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
 _MAX_DIGITS = 12
+_LEADING_NUMBER = re.compile(r"[-+]?[0-9]{1,12}(?:\.[0-9]{1,12})?(?![0-9.])")
+_IN_BRACKETS = re.compile(r"\(([0-9]{1,12})\)")
+_BAND = re.compile(r"([BbNn]?) ?([0-9]{1,3})")
 
 
 def whole(text: str) -> int | None:
@@ -35,6 +39,18 @@ def hexadecimal(text: str) -> int | None:
     if not digits or len(digits) > _MAX_DIGITS or not _HEX_DIGITS.issuperset(digits):
         return None
     return int(digits, 16)
+
+
+def leading_number(text: str) -> float | None:
+    """Return the number before a unit ("-84.1dBm", "20 MHz"); "--", "NA" and "-7.-50" give None."""
+    number = _LEADING_NUMBER.match(text)
+    return None if number is None else decimal(number.group())
+
+
+def number_in_brackets(text: str) -> int | None:
+    """Return the whole number in brackets ("D5AC (54700)", "4711-3(130)")."""
+    number = _IN_BRACKETS.search(text)
+    return None if number is None else int(number.group(1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +118,24 @@ def band_label(letter: str, text: str) -> str | None:
     return f"{letter}{number}"
 
 
+def printed_band(text: str) -> str | None:
+    """Return the band from a column that carries its letter ("B3", "n78")."""
+    band = _BAND.fullmatch(text.strip())
+    if band is None or not band.group(1):
+        return None
+    return band_label("n" if band.group(1) in "nN" else "B", band.group(2))
+
+
+def lte_band(text: str) -> str | None:
+    """Return "B3" from "3" or "LTE BAND 3"."""
+    return band_label("B", text)
+
+
+def nr_band(text: str) -> str | None:
+    """Return "n78" from "78" or "NR5G BAND 78"."""
+    return band_label("n", text)
+
+
 def level_below_zero(text: str) -> int | None:
     """Return a level in dBm that some firmware prints without its sign ("52" gives -52)."""
     level = whole(text)
@@ -153,3 +187,21 @@ def _plausible_sinr(sinr: str, rsrq: str, *, fifths_first: bool) -> float | None
         guesses.reverse()
     possible = [guess for guess in guesses if guess >= floor_db]
     return next(iter(possible or guesses), None)
+
+
+_HIGHEST_HALF_DB = 100  # 255 is not known
+
+
+def sinr_in_halves(text: str) -> float | None:
+    """Return SINR in dB from halves of a dB, -100 to 100, as Intel and Qualcomm firmware prints it."""
+    halves = whole(text)
+    return halves / 2 if halves is not None and abs(halves) <= _HIGHEST_HALF_DB else None
+
+
+def width_of_blocks_mhz(text: str) -> float | None:
+    """Return the bandwidth in MHz of an E-UTRA carrier with so many resource blocks (6 to 100).
+
+    Source: 3GPP TS 36.101 table 5.6-1. Fifths of a MHz, which some firmware prints for NR, read the same.
+    """
+    blocks = whole(text)
+    return {6: 1.4, 15: 3.0}.get(blocks, blocks / 5) if blocks else None

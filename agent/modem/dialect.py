@@ -1,20 +1,25 @@
 """A modem's dialect as a table, and the one engine that reads it.
 
-A `Query` is a command with the layouts its answer lines can have. A `Layout` names the columns in the
-order of the manual's syntax line, says by which words it is recognised, and which field comes from
-which column. A `Dialect` is the tuple of queries for a family, best source first. A family that
-differs in one column gets its own `Query`; nothing is inherited.
+A `Query` is a command with the layouts its answer rows can have. A `Layout` names the columns in the
+order of the manual's syntax line, says by which words or numbers it is recognised, and which field
+comes from which column. A row is a line of comma-separated columns; `labels` makes rows of answers
+that print "label: value". A `Dialect` is the tuple of queries for a family, best source first. A
+family that differs in one column gets its own `Query`; nothing is inherited.
 """
 
-from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from agent.contract.catalogue import Value
 from agent.modem.conversions import Code, decimal, hexadecimal, plmn, whole
+from agent.modem.identity import IdentityQuery
 from agent.modem.ranges import RADIO_FIELDS, RANGES, is_possible
 
 Convert = Callable[..., Value]
+Test = Callable[[str], bool]
+Row = list[str]
+Split = Callable[[Iterable[str]], Iterator[Row]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,31 +77,29 @@ _Reader = tuple[str, tuple[int, ...], Convert]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One shape of an answer line; made by `layout`.
+    """One shape of an answer row; made by `layout`.
 
-    marks: column number to the words (capitals) that must stand there. technologies: the access
-    technologies during which the line counts, None among them meaning "not known yet"; None = any.
+    marks: column number to the test its text must pass. technologies: the access technologies during
+    which the row counts, None among them meaning "not known yet"; None = any.
     """
 
-    marks: tuple[tuple[int, frozenset[str]], ...]
+    marks: tuple[tuple[int, Test], ...]
     min_columns: int
     technologies: Technologies | None
     readers: tuple[_Reader, ...]
 
     def counts_in(self, access_technology: str | None) -> bool:
-        """Return True when lines of this shape are read while this technology serves the modem."""
+        """Return True when rows of this shape are read while this technology serves the modem."""
         return self.technologies is None or access_technology in self.technologies
 
-    def fits(self, columns: list[str], access_technology: str | None) -> bool:
-        """Return True when a line split into `columns` has this shape."""
+    def fits(self, columns: Row, access_technology: str | None) -> bool:
+        """Return True when a row has this shape."""
         if len(columns) < self.min_columns:
             return False
-        return self.counts_in(access_technology) and all(
-            columns[number].upper() in words for number, words in self.marks
-        )
+        return self.counts_in(access_technology) and all(test(columns[number]) for number, test in self.marks)
 
-    def read(self, columns: list[str]) -> dict[str, Value]:
-        """Return the fields of a line of this shape; a column that is missing reads as empty."""
+    def read(self, columns: Row) -> dict[str, Value]:
+        """Return the fields of a row of this shape; a column that is missing reads as empty."""
         count = len(columns)
         fields: dict[str, Value] = {}
         for name, numbers, convert in self.readers:
@@ -106,21 +109,41 @@ class Layout:
         return fields
 
 
+def one_of(words: Iterable[str]) -> Test:
+    """Return a test for one of some words, given in capitals."""
+    capitals = frozenset(words)
+    return lambda text: text.upper() in capitals
+
+
+def between(lowest: float, highest: float) -> Test:
+    """Return a test for a number in a range, both ends included: what can physically stand there."""
+
+    def is_between(text: str) -> bool:
+        value = decimal(text)
+        return value is not None and lowest <= value <= highest
+
+    return is_between
+
+
 def layout(
     columns: str,
     *,
     fields: Mapping[str, Field],
-    marks: Mapping[str, Iterable[str]] | None = None,
+    marks: Mapping[str, Iterable[str] | Test] | None = None,
     technologies: Iterable[str | None] | None = None,
     min_columns: int | None = None,
 ) -> Layout:
     """Make a layout from column names in the order of the manual's syntax line.
 
-    min_columns: shorter lines have another shape; by default all marked columns must be there.
+    marks: by column, the words (capitals) of which one must stand there, or a test of the text.
+    min_columns: shorter rows have another shape; by default all marked columns must be there.
     A misspelt column raises ValueError when the module is imported.
     """
     names = columns.split()
-    marked = tuple((names.index(name), frozenset(words)) for name, words in (marks or {}).items())
+    marked = tuple(
+        (names.index(name), wanted if callable(wanted) else one_of(wanted))
+        for name, wanted in (marks or {}).items()
+    )
     return Layout(
         marks=marked,
         min_columns=min_columns or max((number for number, _ in marked), default=0) + 1,
@@ -136,13 +159,15 @@ def layout(
 class Query:
     """A command that only reads, and how its answer is read; made by `query`.
 
-    prefix: what every answer line begins with. keep: how two lines with the same field are settled,
-    where it is not that the later one wins. deadline_s: the longest wait for the final result.
+    prefixes: what answer lines begin with, "" for lines without any. split: makes rows of the texts
+    after the prefix. keep: how two rows with the same field are settled, where it is not that the later
+    one wins. deadline_s: the longest wait for the final result.
     """
 
     command: str
-    prefix: str
+    prefixes: tuple[str, ...]
     layouts: tuple[Layout, ...]
+    split: Split
     keep: Mapping[str, Callable[[Any, Any], Value]]
     deadline_s: float
 
@@ -156,35 +181,12 @@ class Query:
             for name, _numbers, _convert in shape.readers
         )
 
-
-def query(
-    command: str,
-    prefix: str,
-    *layouts: Layout,
-    keep: Mapping[str, Callable[[Any, Any], Value]] | None = None,
-    deadline_s: float = 3.0,
-) -> Query:
-    """Make a query."""
-    return Query(command, prefix, layouts, keep or {}, deadline_s)
+    def layout_of(self, row: Row, access_technology: str | None) -> Layout | None:
+        """Return the first layout that a row fits."""
+        return next((shape for shape in self.layouts if shape.fits(row, access_technology)), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """A family of modems.
-
-    makers: beginnings of the manufacturer's name, models: beginnings of the model's name (both in
-    capitals, () = any). queries: best source first. technology_codes: <AcT> numbers of 3GPP TS 27.007
-    to which this family gives a meaning of its own.
-    """
-
-    name: str
-    makers: tuple[str, ...]
-    models: tuple[str, ...]
-    queries: tuple[Query, ...]
-    technology_codes: Mapping[int, str]
-
-
-def split_columns(text: str) -> list[str]:
+def split_columns(text: str) -> Row:
     """Return the comma-separated columns of an answer, without quotes and surrounding blanks.
 
     A comma inside quotes belongs to the column.
@@ -206,6 +208,57 @@ def split_columns(text: str) -> list[str]:
     return columns
 
 
+def lines_of_columns(answers: Iterable[str]) -> Iterator[Row]:
+    """Make a row of each line."""
+    return map(split_columns, answers)
+
+
+def groups_of_columns(head: int, size: int) -> Split:
+    """Return a split for lines that repeat a group: `head` columns once, then the groups of `size`.
+
+    Each row is the head, the number of the group from 0, and the group.
+    """
+
+    def split(answers: Iterable[str]) -> Iterator[Row]:
+        for answer in answers:
+            columns = split_columns(answer)
+            for turn, start in enumerate(range(head, len(columns) - size + 1, size)):
+                yield [*columns[:head], str(turn), *columns[start : start + size]]
+
+    return split
+
+
+def query(
+    command: str,
+    prefix: str | tuple[str, ...],
+    *layouts: Layout,
+    split: Split = lines_of_columns,
+    keep: Mapping[str, Callable[[Any, Any], Value]] | None = None,
+    deadline_s: float = 3.0,
+) -> Query:
+    """Make a query. prefix "" stands for lines without a prefix; several may be given."""
+    prefixes = (prefix,) if isinstance(prefix, str) else prefix
+    return Query(command, prefixes, layouts, split, keep or {}, deadline_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A family of modems; `agent.modem.dialects` tells for which makers and models.
+
+    queries: of the serving cell and the modem itself, best source first. technology_codes: <AcT> numbers
+    of 3GPP TS 27.007 to which this family gives a meaning of its own. cell_queries: secondary carriers
+    and neighbours, asked on demand only (see `agent.modem.cells`). identity: card numbers that the
+    standard commands do not give. set_up: settings without which the queries stay empty.
+    """
+
+    name: str
+    queries: tuple[Query, ...]
+    technology_codes: Mapping[int, str] = field(default_factory=dict)
+    cell_queries: tuple[Query, ...] = ()
+    identity: tuple[IdentityQuery, ...] = ()
+    set_up: tuple[str, ...] = ()
+
+
 # A more exact word for the same cell: the vendor's line says "GSM", +CGREG says EGPRS.
 _REFINEMENTS: Mapping[str, frozenset[str]] = {
     "gsm": frozenset(("gprs", "edge")),
@@ -222,25 +275,23 @@ def refine(known: str | None, heard: str | None) -> str | None:
 
 
 def read_answer(asked: Query, answers: Iterable[str], access_technology: str | None) -> dict[str, Value]:
-    """Return the possible fields of an answer; of two lines with the same field the later wins.
+    """Return the possible fields of an answer; of two rows with the same field the later wins.
 
     answers: the texts after the prefix. access_technology: what is known of the serving cell so far;
-    a line that names it decides how the lines after it are read (in EN-DC the NR line is a leg). A
+    a row that names it decides how the rows after it are read (in EN-DC the NR line is a leg). A
     value outside physics is left out, so that the next source can give the field.
     """
     found: dict[str, Value] = {}
-    for answer in answers:
-        columns = split_columns(answer)
-        for shape in asked.layouts:
-            if not shape.fits(columns, access_technology):
-                continue
-            fields = shape.read(columns)
-            named = fields.get("access_technology")
-            if isinstance(named, str):
-                access_technology = named
-            for name, value in fields.items():
-                if is_possible(access_technology, name, value):
-                    settle = asked.keep.get(name)
-                    found[name] = settle(found[name], value) if settle and name in found else value
-            break
+    for row in asked.split(answers):
+        shape = asked.layout_of(row, access_technology)
+        if shape is None:
+            continue
+        fields = shape.read(row)
+        named = fields.get("access_technology")
+        if isinstance(named, str):
+            access_technology = named
+        for name, value in fields.items():
+            if is_possible(access_technology, name, value):
+                settle = asked.keep.get(name)
+                found[name] = settle(found[name], value) if settle and name in found else value
     return found

@@ -26,7 +26,7 @@ def _imsi(printed: str) -> str | None:
     return printed if printed.isascii() and printed.isdigit() and 14 <= len(printed) <= 15 else None
 
 
-def _iccid(printed: str) -> str | None:
+def read_iccid(printed: str) -> str | None:
     """Return 18 to 20 characters from "89": digits, with letters inside on some Chinese cards.
 
     The filler F at the end is cut off, and the raw form with swapped digits ("98…") is turned back.
@@ -59,9 +59,9 @@ MODEM_QUERIES = (
     IdentityQuery("AT+CGSN", "imei", ("+CGSN:", "IMEI:"), _imei),
 )
 SIM_QUERIES = (
-    IdentityQuery("AT+CCID", "iccid", ("+CCID:", "ICCID:", "+ICCID:"), _iccid),
-    IdentityQuery("AT+ICCID", "iccid", ("+ICCID:", "ICCID:", "+CCID:"), _iccid),
-    IdentityQuery("AT+QCCID", "iccid", ("+QCCID:",), _iccid),
+    IdentityQuery("AT+CCID", "iccid", ("+CCID:", "ICCID:", "+ICCID:"), read_iccid),
+    IdentityQuery("AT+ICCID", "iccid", ("+ICCID:", "ICCID:", "+CCID:"), read_iccid),
+    IdentityQuery("AT+QCCID", "iccid", ("+QCCID:",), read_iccid),
     IdentityQuery("AT+CIMI", "imsi", ("+CIMI:",), _imsi),
 )
 """A field that an earlier command gave is not asked again."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from agent.contract.catalogue import Value
 from agent.errors import SinyalError
 from agent.language import _
+from agent.modem.cells import Cell
 from agent.modem.conversation import Conversation, ModemSilent
 from agent.modem.find import PortFinder
 from agent.modem.memory import ModemMemory
@@ -65,6 +66,23 @@ class ModemPoller:
                     return {**self._read(ends_at), "modem_state": "restarted"}
             except SinyalError as fault:
                 return {"modem_state": self._give_up(fault)}
+
+    def read_cells(self) -> list[Cell]:
+        """Return the serving cell, aggregated carriers and neighbours, none after `close`.
+
+        Raises SinyalError when the port or the modem fails.
+        """
+        with self._lock:
+            if self._closing.is_set():
+                return []
+            try:
+                ends_at = time.monotonic() + POLL_LIMIT_S
+                conversation, session = self._open(ends_at)
+                conversation.ends_at = ends_at
+                return session.read_cells()
+            except SinyalError as fault:
+                self._give_up(fault)
+                raise
 
     def inventory(self) -> Mapping[str, Value]:
         """Return manufacturer, model, firmware, imei, iccid and imsi as last seen, unknown ones absent."""

@@ -16,7 +16,7 @@ from agent.modem.registration import (
 from agent.modem.signal_class import signal_class
 
 _NO_SERVICE = frozenset(("searching", "denied", "not_registered"))
-_LEVELS = ("rssi_dbm", "rsrp_dbm", "rscp_dbm")
+_SIGNS_OF_A_CELL = ("rssi_dbm", "rsrp_dbm", "rscp_dbm", "cell_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +91,11 @@ class Findings:
         if decided is not None:
             word, command = decided
             self.add(command, {"registration": word})
-            has_level = any(level in self.fields for level in _LEVELS)
-            if self.access_technology is None and word in _NO_SERVICE and not has_level:
-                self.add(command, {"access_technology": "none"})
+            hears_a_cell = any(name in self.fields for name in _SIGNS_OF_A_CELL)
+            if word in _NO_SERVICE and not hears_a_cell:
+                # What some modems name then is the technology they search with.
+                self.fields["access_technology"] = "none"
+                self.sources["access_technology"] = command
         technology = self.access_technology
         if technology == "none":
             self.fields = {

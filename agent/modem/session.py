@@ -1,23 +1,26 @@
 """One opened modem: set up, identified, and read by a fixed plan of questions.
 
-The plan only reads. Two settings are touched: error numbers (+CMEE=1) and <n> of the +CREG family,
-which makes the answers carry the cell. A command that the modem refuses is not asked again.
+The plan only reads. Few settings are touched: error numbers (+CMEE=1), <n> of the +CREG family, which
+makes the answers carry the cell, and what a dialect's `set_up` names for the same reason. A command
+that the modem refuses is not asked again.
 """
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from agent.contract.catalogue import Row
 from agent.language import _
 from agent.modem.at_reply import FinalResult, Reply, is_answer
+from agent.modem.cells import Cell, merge_cells, read_cells
 from agent.modem.conversation import DEFAULT_DEADLINE_S, Conversation, modem_silent
-from agent.modem.dialect import Query, read_answer
-from agent.modem.dialects import choose_dialect
+from agent.modem.dialect import Dialect, Query, read_answer
+from agent.modem.dialects import FAMILIES, choose_dialect, load_dialect
 from agent.modem.dialects.generic_3gpp import GENERIC_3GPP, SIGNAL_QUERIES
 from agent.modem.identity import MODEM_QUERIES, SIM_QUERIES, IdentityQuery, read_identity
 from agent.modem.memory import ModemMemory
 from agent.modem.network_operator import COPS, COPS_PREFIX, parse_operator
+from agent.modem.ranges import RANGES
 from agent.modem.reading import Findings, Reading
 from agent.modem.registration import REGISTRATION_QUERIES, last_registration
 from agent.modem.sim import BUSY, CPIN, CPIN_PREFIX, sim_state
@@ -40,6 +43,10 @@ LEFT_OUT_S = 600.0
 """A command that got no answer so often in a row, while others did, is left out for this long."""
 
 MAX_SIM_IDENTITY_TRIES = 5
+
+MAX_PROBES = 3
+"""So many polls look for the dialect of a modem whose name says nothing."""
+PROBE_DEADLINE_S = 1.0
 
 _NO_SERVICE = frozenset(("searching", "denied", "not_registered"))
 _SIGNS_OF_A_CELL = ("access_technology", "rssi_dbm", "rsrp_dbm", "rscp_dbm")
@@ -96,10 +103,25 @@ class ModemSession:
         self._learn_refusals(reading)
         return reading, has_restarted
 
+    def read_cells(self) -> list[Cell]:
+        """Take a reading and return its cell, with the other carriers and neighbours the modem hears."""
+        reading, _has_restarted = self.read()
+        technology = reading.fields.get("access_technology")
+        word = technology if isinstance(technology, str) else None
+        self._begun_at = time.monotonic()
+        heard: list[Cell] = []
+        for query in self._dialect.cell_queries:
+            reply = self._ask(query.command, *query.prefixes, deadline_s=query.deadline_s)
+            if reply is not None:
+                heard += read_cells(query, reply.answers(*query.prefixes), word)
+        return merge_cells(reading, heard)
+
     def _forget_modem(self) -> None:
         """Begin anew, as after opening: the settings are gone, and it may be another card or firmware."""
         self.identity: Row = {}
         self._dialect = GENERIC_3GPP
+        self._found: Dialect | None = None
+        self._probes_left = MAX_PROBES
         self._set_up_left = list(SET_UP)
         self._identity_left = list(MODEM_QUERIES)
         self._sim_identity_tries = 0
@@ -120,12 +142,12 @@ class ModemSession:
         if state == "absent":
             self._forget_card()
         findings.add(CPIN, {"sim_state": state})
-        for query in self._dialect.queries:
-            self._ask_query(query, findings)
+        has_answered = self._ask_queries(self._dialect.queries, findings)
         self._read_registration(findings)
         self._read_operator(findings)
-        for query in SIGNAL_QUERIES:
-            self._ask_query(query, findings)
+        if not has_answered:
+            self._find_dialect(findings)
+        self._ask_queries(SIGNAL_QUERIES, findings)
         if state in (None, "ready"):
             self._identify_sim()
         return findings.settle()
@@ -182,13 +204,41 @@ class ModemSession:
             reply = self._ask_identity(query)
             if reply is not None and reply.final is not None:
                 self._identity_left.remove(query)
-        manufacturer, model = self.identity.get("manufacturer"), self.identity.get("model")
-        self._dialect = choose_dialect(str(manufacturer or ""), str(model or ""))
+        names = (str(self.identity.get(part, "")) for part in ("manufacturer", "model", "firmware"))
+        self._adopt(self._found or choose_dialect(*names))
+
+    def _adopt(self, dialect: Dialect) -> None:
+        if dialect is not self._dialect:
+            self._dialect = dialect
+            self._set_up_left += dialect.set_up
+
+    def _find_dialect(self, findings: Findings) -> None:
+        """Look for a modem under a foreign name by what it does not refuse."""
+        technology = findings.access_technology
+        is_served = technology not in (None, "none") or findings.has_place
+        if not self._probes_left or not is_served or RANGES[technology].keys() <= findings.fields.keys():
+            return
+        self._probes_left -= 1
+        for family in FAMILIES:
+            if family.dialect == self._dialect.name or not self._answers(family.probe):
+                continue
+            dialect = load_dialect(family)
+            if self._ask_queries(dialect.queries, findings):
+                self._found = dialect
+                return
+
+    def _answers(self, probe: tuple[str, str] | None) -> bool:
+        if probe is None:
+            return False
+        command, prefix = probe
+        reply = self._ask(command, prefix, deadline_s=PROBE_DEADLINE_S)
+        return reply is not None and bool(reply.answers(prefix))
 
     def _identify_sim(self) -> None:
         if self._sim_identity_tries >= MAX_SIM_IDENTITY_TRIES:
             return
-        wanted = [query for query in SIM_QUERIES if query.field not in self.identity]
+        queries = (*self._dialect.identity, *SIM_QUERIES)
+        wanted = [query for query in queries if query.field not in self.identity]
         self._sim_identity_tries += bool(wanted)
         for query in wanted:
             self._ask_identity(query)
@@ -263,13 +313,19 @@ class ModemSession:
             self._said = text
             log.warning(text)
 
-    def _ask_query(self, query: Query, findings: Findings) -> None:
-        technology = findings.access_technology
-        if not query.is_worth_asking(technology, findings.fields):
-            return
-        reply = self._ask(query.command, query.prefix, deadline_s=query.deadline_s)
-        if reply is not None:
-            findings.add(query.command, read_answer(query, reply.answers(query.prefix), technology))
+    def _ask_queries(self, queries: Iterable[Query], findings: Findings) -> bool:
+        """Ask for what is still open, best source first; return whether any of them gave something."""
+        has_given = False
+        for query in queries:
+            technology = findings.access_technology
+            if not query.is_worth_asking(technology, findings.fields):
+                continue
+            reply = self._ask(query.command, *query.prefixes, deadline_s=query.deadline_s)
+            if reply is not None:
+                values = read_answer(query, reply.answers(*query.prefixes), technology)
+                findings.add(query.command, values)
+                has_given = has_given or bool(values)
+        return has_given
 
     def _read_registration(self, findings: Findings) -> None:
         for query in REGISTRATION_QUERIES:

@@ -1,5 +1,8 @@
 """The engine: layouts, ranks, ranges; and whatever comes in, only possible values come out."""
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +21,7 @@ from agent.modem.dialect import (
     whole_number,
     worded,
 )
-from agent.modem.dialects import DIALECTS, choose_dialect
+from agent.modem.dialects import FAMILIES, choose_dialect, load_dialect
 from agent.modem.dialects.generic_3gpp import CESQ, CSQ, GENERIC_3GPP, SIGNAL_QUERIES
 from agent.modem.network_operator import parse_operator
 from agent.modem.ranges import RANGES, is_possible
@@ -27,6 +30,8 @@ from agent.modem.registration import REGISTRATION_QUERIES, last_registration
 from agent.modem.sim import sim_state
 
 SENTINELS = (99, 255, 127, 126, -32768, -3276, 32767, 65535, 0xFFFFFFFF, 0x7FFFFFFF, -273, 0xFFFFFFF)
+DIALECTS = tuple({id(one): one for one in map(load_dialect, FAMILIES)}.values())
+READING_QUERIES = (*SIGNAL_QUERIES, *(one for dialect in DIALECTS for one in dialect.queries))
 ALL_QUERIES = (*SIGNAL_QUERIES, *(one for dialect in DIALECTS for one in dialect.queries))
 
 
@@ -159,7 +164,26 @@ def test_the_nearest_layout_is_taken() -> None:
         ("Quectel_Ltd", "Quectel_BC26", "Quectel BC"),
         ("Quectel_Ltd", "Quectel_M95", "Quectel M"),
         ("QUECTEL", "", "Quectel LTE-A and 5G"),
-        ("Fibocom Wireless Inc.", "L850", "3GPP"),
+        ("Fibocom Wireless Inc.", "L850", "Fibocom, Intel XMM"),
+        ("Fibocom Wireless Inc.", "FM350-GL", "Fibocom FM350"),
+        ("Fibocom Wireless Inc.", "FM160-CN", "Fibocom"),
+        ("SIMCOM INCORPORATED", "SIMCOM_SIM7600E-H", "SIMCom"),
+        ("SIMCOM INCORPORATED", "A7670E-FASE", "SIMCom"),
+        ("QUALCOMM INCORPORATED", "SIM7100E", "SIMCom"),
+        ("QUALCOMM INCORPORATED", "MF190", "ZTE"),
+        ("ZTE CORPORATION", "MF286R", "ZTE"),
+        ("u-blox", "SARA-R510S", "u-blox"),
+        ("huawei", "ME909s-120", "Huawei"),
+        ("HUAWEI_TECHNOLOGY", "E3372", "Huawei"),
+        ("Sierra Wireless, Incorporated", "EM7455B", "Sierra"),
+        ("Sierra Wireless, Incorporated", "RC7620", "3GPP"),
+        ("Telit", "ME910C1-E1", "Telit ME910"),
+        ("Telit", "LE910C1-EU", "Telit"),
+        ("QUALCOMM", "T99W175", "Foxconn"),
+        ("Thales", "MV31-W", "Foxconn"),
+        ("Thales", "PLS63-W", "Cinterion"),
+        ("SEQUANS Communications", "GM02SP", "Sequans Monarch"),
+        ("SEQUANS Communications", "CB610L", "Sequans"),
         (None, "EC25", "3GPP"),
         (None, None, "3GPP"),
     ],
@@ -168,11 +192,54 @@ def test_dialect_follows_maker_and_model(maker: str | None, model: str | None, n
     assert choose_dialect(maker, model).name == name
 
 
+def test_firmware_tells_the_family_under_a_foreign_name() -> None:
+    assert choose_dialect("Dell Inc.", "DW5811e", "SWI9X30C_02.24.05.06 r7040").name == "Sierra"
+    assert choose_dialect("QUALCOMM", "5G Modem", "T99W175.F0.1.0.0.9.DF.015").name == "Foxconn"
+
+
+QUESTIONS_WITH_A_VALUE = {
+    "AT#TEMPSENS=2",
+    "AT+GTSENRDTEMP=1",
+    "AT+MTSM=1",
+    'AT+QENG="neighbourcell"',
+    'AT+QENG="servingcell"',
+    "AT+QENG=0",
+    "AT+SQNMONI=7",
+    "AT+SQNMONI=9",
+    "AT+XMCI=1",
+    "AT^CELLINFO=1",
+}
+"""Their manuals call them set commands, but they set nothing."""
+
+
 def test_no_dialect_asks_anything_but_questions() -> None:
-    for asked in ALL_QUERIES:
-        assert not asked.command.startswith(("AT+CFUN", "AT+CSCS", "AT+COPS"))
-        assert "=" not in asked.command or asked.command in ('AT+QENG="servingcell"', "AT+QENG=0")
+    commands = [asked.command for asked in ALL_QUERIES]
+    commands += [asked.command for dialect in DIALECTS for asked in dialect.cell_queries]
+    commands += [asked.command for dialect in DIALECTS for asked in dialect.identity]
+    commands += [family.probe[0] for family in FAMILIES if family.probe is not None]
+    for command in commands:
+        assert not command.startswith(("AT+CFUN", "AT+CSCS", "AT+COPS"))
+        assert "=" not in command or command in QUESTIONS_WITH_A_VALUE
     assert GENERIC_3GPP.queries == ()
+    assert {setting for dialect in DIALECTS for setting in dialect.set_up} <= {"AT+UCGED=2"}
+
+
+def test_every_family_has_its_dialect_and_its_probe_is_one_of_its_questions() -> None:
+    for family in FAMILIES:
+        dialect = load_dialect(family)
+        assert dialect.queries
+        assert family.makers or family.models
+        assert family.probe is None or family.probe[0] in {asked.command for asked in dialect.queries}
+
+
+def test_only_the_module_of_the_modem_is_imported() -> None:
+    script = (
+        "import sys; from agent.modem import session; from agent.modem.dialects import choose_dialect;"
+        "choose_dialect('huawei', 'ME909s-120');"
+        "print(sorted(name for name in sys.modules if name.startswith('agent.modem.dialects.')))"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "['agent.modem.dialects.generic_3gpp', 'agent.modem.dialects.huawei']"
 
 
 _NUMBERS = st.one_of(
@@ -207,7 +274,7 @@ _LINES = st.lists(st.lists(_COLUMNS, max_size=22).map(",".join), max_size=4)
 _TECHNOLOGIES = st.sampled_from([technology for technology in RANGES if technology != "none"])
 
 
-@given(asked=st.sampled_from(ALL_QUERIES), lines=_LINES, technology=_TECHNOLOGIES)
+@given(asked=st.sampled_from(READING_QUERIES), lines=_LINES, technology=_TECHNOLOGIES)
 def test_no_answer_gives_an_impossible_value(asked: Query, lines: list[str], technology: str | None) -> None:
     found = read_answer(asked, lines, technology)
     for name, value in found.items():

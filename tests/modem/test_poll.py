@@ -70,7 +70,9 @@ def test_a_healthy_poll_is_quick_and_holds_only_fields_of_a_reading(poll: Poll) 
     assert {catalogue()[name].kept for name in poller.inventory()} == {"inventory", "local"}
 
 
-@pytest.mark.parametrize("situation", ["generic/lte_home", EC25, "quectel_rm5xx/nsa", "generic/no_sim"])
+@pytest.mark.parametrize(
+    "situation", ["generic/lte_home", EC25, "quectel_rm5xx/nsa", "generic/no_sim", "huawei/lte_home"]
+)
 def test_nothing_but_questions_and_the_two_settings_are_sent(situation: str, poll: Poll) -> None:
     settings = {"AT+CMEE=1", "AT+CREG=2", "AT+CGREG=2", "AT+CEREG=2", "AT+C5GREG=2"}
     with SimulatedModem(transcript(situation)) as modem:

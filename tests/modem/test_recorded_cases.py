@@ -16,26 +16,10 @@ from agent.modem.transcript import Answer, Transcript, command_key
 
 CASES_FILE = Path(__file__).parents[2].parent / "shared" / "modem_transcripts" / "dev_set.json"
 
-SPOKEN_FAMILIES = ("quectel", "generic-")
-CORE_FIELDS = frozenset(
-    (
-        "registration",
-        "access_technology",
-        "operator_name",
-        "operator_mccmnc",
-        "sim_state",
-        "cell_id",
-        "tac",
-        "lac",
-        "rssi_dbm",
-        "rsrp_dbm",
-        "rsrq_db",
-        "sinr_db",
-        "rscp_dbm",
-        "ecio_db",
-    )
-)
-"""What the 3GPP core can give of a modem whose dialect is not known."""
+GOAL = 0.98
+
+EXPLAINED: Mapping[str, str] = {}
+"""Why a field cannot be right: "case field" to the reason. Empty: all of them are."""
 
 TOLERANCES = {
     **dict.fromkeys(("rssi_dbm", "rsrp_dbm", "rscp_dbm", "nr_rsrp_dbm", "sinr_db", "nr_sinr_db"), 1.0),
@@ -94,25 +78,16 @@ def judge(cases: list[dict[str, Any]]) -> tuple[int, list[str], list[str]]:
             judged += 1
             got = values.get(field)
             if not is_right(field, wanted, got):
-                note = f"{case['id']} ({case['family']}) {field}: wanted {wanted!r}, got {got!r}"
+                note = f"{case['id']} {field} ({case['family']}): wanted {wanted!r}, got {got!r}"
                 (missing if got is None else wrong).append(note)
     return judged, missing, wrong
 
 
-def is_spoken(case: dict[str, Any]) -> bool:
-    return str(case["family"]).startswith(SPOKEN_FAMILIES)
-
-
-def test_spoken_families_are_read_right() -> None:
-    judged, missing, wrong = judge([case for case in CASES if is_spoken(case)])
+def test_recorded_modems_are_read_right() -> None:
+    judged, missing, wrong = judge(CASES)
     bad = missing + wrong
-    print(f"\nspoken families: {judged - len(bad)} of {judged} fields right", *bad, sep="\n  ")
-    assert len(bad) <= judged * 0.02, bad
-
-
-def test_other_families_give_nothing_wrong_through_the_3gpp_core() -> None:
-    judged, missing, wrong = judge([case for case in CASES if not is_spoken(case)])
-    share = 100 * (judged - len(missing) - len(wrong)) / judged
-    print(f"\nother families, 3GPP core only: {share:.1f} % of {judged} fields", *missing, sep="\n  ")
-    assert [note for note in wrong if note.split()[2].rstrip(":") in CORE_FIELDS] == []
+    print(f"\n{judged - len(bad)} of {judged} fields right", *bad, sep="\n  ")
     assert wrong == []
+    assert len(bad) <= judged * (1 - GOAL), bad
+    unexplained = [note for note in bad if note.partition(" (")[0] not in EXPLAINED]
+    assert unexplained == []

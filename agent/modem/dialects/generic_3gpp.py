@@ -69,4 +69,4 @@ CSQ = query("AT+CSQ", "+CSQ:", layout("rssi ber", fields={"rssi_dbm": converted(
 SIGNAL_QUERIES = (CESQ, CSQ)
 """Asked last, for what better sources left open."""
 
-GENERIC_3GPP = Dialect(name="3GPP", makers=(), models=(), queries=(), technology_codes={})
+GENERIC_3GPP = Dialect("3GPP", queries=())

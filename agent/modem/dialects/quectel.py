@@ -1,11 +1,12 @@
 """Quectel: EC/EG/EP/EM (LTE), RM/RG (5G), EC200/EG91x (Unisoc, ASR), BG (LTE-M, NB-IoT), BC (NB-IoT), M (2G).
 
 Sources: Quectel AT command manuals (EC2x&EG9x&EG25-G, RG50xQ&RM5xxQ, BG95&BG77, BC660K, M series),
-commands +QENG, +QCSQ, +QNWINFO, +QTEMP.
+commands +QENG, +QCSQ, +QNWINFO, +QCAINFO, +QTEMP.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from agent.modem.cells import IS_NEIGHBOUR, IS_SECONDARY, IS_SERVING
 from agent.modem.conversions import (
     band_label,
     decimal,
@@ -13,6 +14,8 @@ from agent.modem.conversions import (
     plmn_digits,
     sinr_in_fifths,
     sinr_in_whole_db,
+    whole,
+    width_of_blocks_mhz,
 )
 from agent.modem.dialect import (
     Convert,
@@ -20,6 +23,7 @@ from agent.modem.dialect import (
     Field,
     Layout,
     Query,
+    Test,
     constant,
     converted,
     hex_number,
@@ -314,29 +318,106 @@ _GSM_TEMPERATURE = query(
     layout("status temperature", fields={"modem_temperature_c": whole_number("temperature")}),
 )
 
-_MAKERS = ("QUECTEL",)
+_NR_WIDTHS_MHZ = (5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 100, 200, 400)
 
 
-def _family(name: str, models: tuple[str, ...], *queries: Query, lte_m_code: int | None = None) -> Dialect:
-    codes = {} if lte_m_code is None else {lte_m_code: "lte-m"}
-    return Dialect(name, _MAKERS, models, queries, codes)
+def _nr_width_mhz(text: str) -> float | None:
+    """Return MHz from the index of a bandwidth, 0 to 14."""
+    index = whole(text)
+    return _NR_WIDTHS_MHZ[index] if index is not None and 0 <= index < len(_NR_WIDTHS_MHZ) else None
 
+
+def _lower(first: str, second: str) -> float | None:
+    """Return RSRP of two columns whose order differs by firmware: it is always below RSRQ."""
+    levels = [level for level in (decimal(first), decimal(second)) if level is not None]
+    return min(levels) if len(levels) == 2 else None
+
+
+def _higher(first: str, second: str) -> float | None:
+    levels = [level for level in (decimal(first), decimal(second)) if level is not None]
+    return max(levels) if len(levels) == 2 else None
+
+
+_NEIGHBOURS = query(
+    'AT+QENG="neighbourcell"',
+    "+QENG:",
+    layout(
+        "row rat earfcn pci first second rssi",
+        marks={"row": ("NEIGHBOURCELL INTRA", "NEIGHBOURCELL INTER", "NEIGHBOURCELL"), "rat": ("LTE",)},
+        min_columns=6,
+        fields={
+            **IS_NEIGHBOUR,
+            "access_technology": constant("lte"),
+            "earfcn": whole_number("earfcn"),
+            "pci": whole_number("pci"),
+            "rsrp_dbm": Field(("first", "second"), _lower),
+            "rsrq_db": Field(("first", "second"), _higher),
+            "rssi_dbm": whole_number("rssi"),
+        },
+    ),
+    deadline_s=5.0,
+)
+
+
+def _is_lte_band(text: str) -> bool:
+    return text.upper().startswith("LTE BAND")
+
+
+def _is_nr_band(text: str) -> bool:
+    return text.upper().startswith("NR5G BAND")
+
+
+_LTE_CARRIER = {
+    "access_technology": constant("lte"),
+    "earfcn": whole_number("channel"),
+    "bandwidth_mhz": converted("width", width_of_blocks_mhz),
+    "band": converted("band", _lte_band),
+    "pci": whole_number("pci"),
+    "rsrp_dbm": whole_number("rsrp"),
+    "rsrq_db": number("rsrq"),
+    "rssi_dbm": whole_number("rssi"),
+}
+_NR_CARRIER = {
+    "access_technology": constant("nr5g"),
+    "arfcn": whole_number("channel"),
+    "bandwidth_mhz": converted("width", _nr_width_mhz),
+    "band": converted("band", _nr_band),
+    "pci": whole_number("pci"),
+}
+
+
+def _carrier_layouts(rows: Iterable[str], role: Mapping[str, Field]) -> tuple[Layout, ...]:
+    """Make the lines of +QCAINFO for one role; NR lines of older firmware have no state."""
+    is_nr: dict[str, Iterable[str] | Test] = {"row": rows, "band": _is_nr_band}
+    return (
+        layout(
+            "row channel width band state pci rsrp rsrq rssi",
+            marks={"row": rows, "band": _is_lte_band},
+            fields={**role, **_LTE_CARRIER},
+        ),
+        layout(
+            "row channel width band state pci", marks=is_nr, min_columns=6, fields={**role, **_NR_CARRIER}
+        ),
+        layout("row channel width band pci", marks=is_nr, fields={**role, **_NR_CARRIER}),
+    )
+
+
+_CARRIERS = query(
+    "AT+QCAINFO",
+    "+QCAINFO:",
+    *_carrier_layouts(("PCC",), IS_SERVING),
+    *_carrier_layouts(("SCC",), IS_SECONDARY),
+)
+_CELLS = (_CARRIERS, _NEIGHBOURS)
 
 _SINR_IN_FIFTHS = (_serving_cell(sinr_in_fifths), _signal(sinr_in_fifths), _NETWORK, _TEMPERATURE)
 _SINR_IN_WHOLE_DB = (_serving_cell(sinr_in_whole_db), _signal(sinr_in_whole_db), _NETWORK, _TEMPERATURE)
 
 DIALECTS = (
-    _family("Quectel M", ("M1", "M2", "M3", "M5", "M6", "M7", "M8", "M9", "MC"), _GSM_CELL, _GSM_TEMPERATURE),
-    _family("Quectel BC", ("BC",), _NB_IOT_CELL),
-    _family("Quectel BG", ("BG",), *_SINR_IN_FIFTHS, lte_m_code=8),
-    _family(
-        "Quectel EC200, EG91x", ("EC200", "EC800", "EG800", "EG912", "EG915", "EG916"), *_SINR_IN_WHOLE_DB
-    ),
-    _family(
-        "Quectel EC2x, EG2x, EG9x, Exx06",
-        ("EC2", "EG2", "EG91", "EG95", "EP0", "EM0", "EG0"),
-        *_SINR_IN_FIFTHS,
-    ),
-    _family("Quectel LTE-A and 5G", (), *_SINR_IN_WHOLE_DB),
+    Dialect("Quectel M", (_GSM_CELL, _GSM_TEMPERATURE)),
+    Dialect("Quectel BC", (_NB_IOT_CELL,)),
+    Dialect("Quectel BG", _SINR_IN_FIFTHS, technology_codes={8: "lte-m"}, cell_queries=(_NEIGHBOURS,)),
+    Dialect("Quectel EC200, EG91x", _SINR_IN_WHOLE_DB, cell_queries=_CELLS),
+    Dialect("Quectel EC2x, EG2x, EG9x, Exx06", _SINR_IN_FIFTHS, cell_queries=_CELLS),
+    Dialect("Quectel LTE-A and 5G", _SINR_IN_WHOLE_DB, cell_queries=_CELLS),
 )
-"""More exact model names first."""
