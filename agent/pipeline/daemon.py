@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from agent import __version__
@@ -52,10 +51,10 @@ _M_ARENA_MAX = -8  # both: mallopt(3)
 class Daemon:
     """A running gateway, wired from its configuration."""
 
-    def __init__(self, loaded: LoadedConfig) -> None:
+    def __init__(self, loaded: LoadedConfig, stop: threading.Event) -> None:
         self._config: Config = loaded.config
         self._started_ts = time.time()
-        self._stop = threading.Event()
+        self._stop = stop
         config = self._config
         state = config.paths.state
         commit_interval_s = config.buffer.commit_interval_s
@@ -112,9 +111,7 @@ class Daemon:
         }
 
     def run(self) -> int:
-        """Work until SIGTERM or SIGINT; return the exit code."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
+        """Work until told to stop; return the exit code."""
         self._open_database()
         self._sampler.start()
         code = 0
@@ -144,9 +141,6 @@ class Daemon:
                 boot=self._keeper.boot,
             )
         )
-
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self._stop.set()
 
     def _on_reading(self) -> None:
         self._forwarder.wake()
@@ -232,13 +226,16 @@ def run_daemon(loaded: LoadedConfig) -> int:
         _make_folder(folder)
     _keep_one_arena()
     _log_to_stderr()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
     lock = DaemonLock(config.paths.runtime)
     lock.take()
     try:
         log.info(
             _("sinyal {version} starts for gateway {id}").format(version=__version__, id=config.gateway.id)
         )
-        return Daemon(loaded).run()
+        return Daemon(loaded, stop).run()
     finally:
         lock.release()
 
