@@ -34,6 +34,7 @@ COMMANDS = (
         "demo", "demo", N_("show a whole gateway at work, nothing installed"), "sinyal demo --uplink-cut 20"
     ),
     Command("status", "status", N_("how the gateway is doing, on one screen"), "sinyal status"),
+    Command("modem", "modem", N_("read the modem, find it, talk to it"), "sinyal modem read"),
     Command("config", "config", N_("check, show or change the configuration"), "sinyal config check"),
     Command("decode", "decode", N_("turn MQTT batches into rows"), "sinyal decode batch.bin --format csv"),
     Command("version", "version", N_("the version of the agent and of what it runs on"), "sinyal version"),

@@ -83,7 +83,7 @@ class Conversation:
         does not answer a bare AT either, PortLost, and UsageMistake for a command that is not one
         printable line.
         """
-        _check_command(command)
+        check_command(command)
         if not self._in_step:
             self.synchronise()
         self._read_notices(0.0)
@@ -167,7 +167,7 @@ class Conversation:
             self._has_restarted = True
 
 
-def _check_command(command: str) -> None:
+def check_command(command: str) -> None:
     """Raise UsageMistake for anything that could be read as a second command or as binary."""
     is_one_line = command.isascii() and command.isprintable()
     if not is_one_line or not 0 < len(command) <= MAX_COMMAND_CHARACTERS:

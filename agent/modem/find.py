@@ -58,6 +58,7 @@ class FoundPort:
     usb_id: "2c7c:0125", "" when not on USB. interface: USB interface number, None when not on USB.
     location: the place on the bus with the interface, the same after each reset. role: "at" when known
     to speak AT, "unknown" when only asking can tell, "other" when known to be something else.
+    product: how the device names itself, "" when it does not.
     """
 
     device: str
@@ -65,6 +66,7 @@ class FoundPort:
     interface: int | None
     location: str
     role: Role
+    product: str = ""
 
 
 def find_ports(sys: Path = Path("/sys"), dev: Path = Path("/dev")) -> tuple[FoundPort, ...]:
@@ -87,7 +89,10 @@ def _describe(entry: Path, device: Path) -> FoundPort:
     usb_id = f"{_attribute(interface.parent, 'idVendor')}:{_attribute(interface.parent, 'idProduct')}"
     text = _attribute(interface, "bInterfaceNumber")
     number = int(text, 16) if text else None
-    return FoundPort(str(device), usb_id, number, interface.name, _role(usb_id, number, interface))
+    role = _role(usb_id, number, interface)
+    return FoundPort(
+        str(device), usb_id, number, interface.name, role, _attribute(interface.parent, "product")
+    )
 
 
 def _role(usb_id: str, number: int | None, interface: Path) -> Role:

@@ -7,13 +7,15 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.contract.catalogue import Value
 from agent.errors import SinyalError
 from agent.language import _
+from agent.modem.at_reply import Reply
 from agent.modem.cells import Cell
-from agent.modem.conversation import Conversation, ModemSilent
+from agent.modem.conversation import Conversation, ModemSilent, check_command
 from agent.modem.find import PortFinder
 from agent.modem.memory import ModemMemory
 from agent.modem.port import PortBusy, PortLost, PortStuck, SerialPort, busy, holders
@@ -23,6 +25,22 @@ log = logging.getLogger("sinyal.modem")
 
 POLL_LIMIT_S = 17.0
 """No poll asks for longer; with opening and closing the port it ends within 20 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One reading with all that belongs to it.
+
+    fields: those of the contract, `modem_state` among them. sources: the AT command behind each.
+    identity: manufacturer, model, firmware, imei, iccid, imsi as far as known. port: the path in use,
+    "auto" while none was found. fault: why there is no reading, None when there is one.
+    """
+
+    fields: Mapping[str, Value]
+    sources: Mapping[str, str]
+    identity: Mapping[str, Value]
+    port: str
+    fault: SinyalError | None
 
 
 class ModemPoller:
@@ -47,25 +65,54 @@ class ModemPoller:
         self._inventory: Mapping[str, Value] = {}
         self._sources: Mapping[str, str] = {}
         self._said = ""
+        self._fault: SinyalError | None = None
+        self._last: Mapping[str, Value] = {}
+        self._last_ended_at = 0.0
+        self._has_untold_restart = False
+
+    @property
+    def port(self) -> str:
+        """Return the path in use, or what was asked for as long as none was opened."""
+        return self._path
 
     def collect(self) -> Mapping[str, Value]:
         """Take one reading: fields of the contract, `modem_state` always among them; never raises."""
+        asked_at = time.monotonic()
         with self._lock:
-            if self._closing.is_set():
-                return {"modem_state": "missing"}
-            ends_at = time.monotonic() + POLL_LIMIT_S
-            was_open = self._port is not None
+            values = self._take(asked_at)
+            if self._has_untold_restart and values["modem_state"] == "ok":
+                values = {**values, "modem_state": "restarted"}
+            self._has_untold_restart = False
+            return values
+
+    def look(self) -> Look:
+        """Take a reading for a person, beside those that `collect` takes; never raises.
+
+        A reading that ends in another thread meanwhile serves both, so that a sick modem makes nobody
+        wait twice; a restart seen here is told by the next `collect` too.
+        """
+        asked_at = time.monotonic()
+        with self._lock:
+            is_new = self._last_ended_at <= asked_at
+            values = self._take(asked_at)
+            if is_new and values["modem_state"] == "restarted":
+                self._has_untold_restart = True
+            return Look(values, self._sources, self._inventory, self._path, self._fault)
+
+    def ask(self, command: str, deadline_s: float) -> Reply:
+        """Send one command of a person and return the reply; its final is None when no end came in time.
+
+        Raises SinyalError when the port or the modem fails, UsageMistake for what is no one line.
+        """
+        check_command(command)
+        with self._lock:
             try:
-                try:
-                    return self._read(ends_at)
-                except PortLost:
-                    if not was_open or self._closing.is_set():
-                        raise
-                    # The modem has restarted and may be back at once, even under another name.
-                    self._close_port()
-                    return {**self._read(ends_at), "modem_state": "restarted"}
+                ends_at = time.monotonic() + POLL_LIMIT_S
+                conversation, _session = self._open(ends_at)
+                conversation.ends_at = ends_at
+                return conversation.ask(command, deadline_s=deadline_s)
             except SinyalError as fault:
-                return {"modem_state": self._give_up(fault)}
+                raise self._give_up(fault)[1] from None
 
     def read_cells(self) -> list[Cell]:
         """Return the serving cell, aggregated carriers and neighbours, none after `close`.
@@ -81,8 +128,7 @@ class ModemPoller:
                 conversation.ends_at = ends_at
                 return session.read_cells()
             except SinyalError as fault:
-                self._give_up(fault)
-                raise
+                raise self._give_up(fault)[1] from None
 
     def inventory(self) -> Mapping[str, Value]:
         """Return manufacturer, model, firmware, imei, iccid and imsi as last seen, unknown ones absent."""
@@ -101,12 +147,39 @@ class ModemPoller:
         with self._lock:
             self._close_port()
 
+    def _take(self, asked_at: float) -> Mapping[str, Value]:
+        """Return a reading that ended after asked_at: one that another thread took, or a new one."""
+        if self._last_ended_at > asked_at:
+            return self._last
+        if self._closing.is_set():
+            return {"modem_state": "missing"}
+        self._last = self._take_new()
+        self._last_ended_at = time.monotonic()
+        return self._last
+
+    def _take_new(self) -> Mapping[str, Value]:
+        ends_at = time.monotonic() + POLL_LIMIT_S
+        was_open = self._port is not None
+        try:
+            try:
+                return self._read(ends_at)
+            except PortLost:
+                if not was_open or self._closing.is_set():
+                    raise
+                # The modem has restarted and may be back at once, even under another name.
+                self._close_port()
+                return {**self._read(ends_at), "modem_state": "restarted"}
+        except SinyalError as fault:
+            state, self._fault = self._give_up(fault)
+            return {"modem_state": state}
+
     def _read(self, ends_at: float) -> Mapping[str, Value]:
         conversation, session = self._open(ends_at)
         conversation.ends_at = ends_at
         reading, has_restarted = session.read()
         self._inventory = session.identity
         self._sources = reading.sources
+        self._fault = None
         self._say_that_it_works()
         return {**reading.fields, "modem_state": "restarted" if has_restarted else "ok"}
 
@@ -123,8 +196,8 @@ class ModemPoller:
         self._open_modem = conversation, session
         return self._open_modem
 
-    def _give_up(self, fault: SinyalError) -> str:
-        """Close the port, say once what is wrong, and return the modem_state for it."""
+    def _give_up(self, fault: SinyalError) -> tuple[str, SinyalError]:
+        """Close the port, say once what is wrong, and return the modem_state for it and the true reason."""
         self._close_port()
         self._sources = {}
         if isinstance(fault, ModemSilent):
@@ -142,7 +215,7 @@ class ModemPoller:
                     state=state, what=fault.what, step=fault.next_step
                 ),
             )
-        return state
+        return state, fault
 
     def _say_that_it_works(self) -> None:
         name = " ".join(

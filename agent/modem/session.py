@@ -82,6 +82,11 @@ class ModemSession:
         self._left_out_until: dict[str, float] = {}
         self._forget_modem()
 
+    @property
+    def dialect(self) -> Dialect:
+        """Return the dialect the modem was last read in, 3GPP's own before the first reading."""
+        return self._dialect if self._found is None else self._found
+
     def read(self) -> tuple[Reading, bool]:
         """Take one reading; also return whether the modem told that it has restarted since the last."""
         self._begun_at = time.monotonic()

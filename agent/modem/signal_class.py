@@ -13,6 +13,7 @@ CLASSES = ("excellent", "good", "fair", "poor", "very_poor")
 # the value is written a hair higher: levels are whole dBm.
 _RSRP_DBM = (-84.999, -95.0, -105.0, -115.0)
 _SINR_DB = (13.0, 4.5, 1.0, -3.0)
+_RSRQ_DB = (-10.0, -13.0, -15.0, -20.0)  # Teltonika's scale
 _RSCP_DBM = (-79.999, -90.0, -100.0, -105.999)
 _RSSI_2G_DBM = (-79.999, -89.0, -98.0, -103.999)
 
@@ -44,6 +45,21 @@ def signal_class(reading: Mapping[str, Value]) -> str | None:
     if has_no_service and all(reading.get(level) is None for level in _LEVELS):
         return "none"
     return None
+
+
+_BOUNDS = {"rsrp_dbm": _RSRP_DBM, "sinr_db": _SINR_DB, "rsrq_db": _RSRQ_DB, "rscp_dbm": _RSCP_DBM}
+
+
+def value_class(field: str, value: Value, access_technology: Value) -> str | None:
+    """Return the class of one measured value, NR fields among them; None where no scale is agreed on.
+
+    A total level (RSSI) says how good the signal is on 2G only.
+    """
+    bounds = _BOUNDS.get(field.removeprefix("nr_"))
+    if field == "rssi_dbm" and access_technology in _2G:
+        bounds = _RSSI_2G_DBM
+    step = None if bounds is None else _step(value, bounds)
+    return None if step is None else CLASSES[step]
 
 
 def _step(value: Value, bounds: tuple[float, ...]) -> int | None:

@@ -81,6 +81,11 @@ class SimulatedModem:
         """Return the port to open."""
         return self._link or Path(self._device)
 
+    @property
+    def is_plugged_in(self) -> bool:
+        """Return True while it serves; False after `unplug`, or when it vanished as its behaviour wants."""
+        return self._thread is not None and self._thread.is_alive()
+
     def __enter__(self) -> Self:
         """Plug the modem in."""
         self.plug_in(self._link)

@@ -28,6 +28,8 @@ from agent.errors import ConfigMistake, NoPermission, SinyalError, StoreUnusable
 from agent.language import _
 from agent.modem.poll import ModemPoller
 from agent.pipeline.agent_reading import AgentCollector
+from agent.pipeline.control import ControlServer
+from agent.pipeline.modem_control import modem_answerers
 from agent.pipeline.sampler import Sampler
 from agent.pipeline.snapshot import DaemonLock, write_snapshot
 from agent.publish.forwarder import Forwarder
@@ -42,6 +44,7 @@ LOOK_AFTER_S = 5.0
 
 STOP_FORWARDER_S = 2.5
 STOP_SAMPLER_S = 0.5
+STOP_CONTROL_S = 0.5
 """Parts of the five seconds in which SIGTERM must end everything (contract, section 2)."""
 
 _M_MMAP_THRESHOLD = -3
@@ -68,6 +71,7 @@ class Daemon:
         self._modem = ModemPoller(
             config.modem.port, sim_pin=config.modem.sim_pin, memory_file=state / MODEM_MEMORY_NAME
         )
+        self._control = ControlServer(config.paths.runtime, modem_answerers(self._modem))
         self._forwarder = Forwarder(
             self._keeper,
             config.broker,
@@ -112,6 +116,7 @@ class Daemon:
 
     def run(self) -> int:
         """Work until told to stop; return the exit code."""
+        self._control.start()
         self._open_database()
         self._sampler.start()
         code = 0
@@ -196,8 +201,10 @@ class Daemon:
 
     def _shut_down(self) -> None:
         log.info(_("stopping"))
+        self._control.ask_to_stop()
         self._sampler.ask_to_stop()
         self._modem.close()
+        self._control.stop(STOP_CONTROL_S)
         self._sampler.stop(STOP_SAMPLER_S)
         if self._forwarding:
             # Only committed readings are offered, and the goodbye takes along what is offered.

@@ -11,7 +11,7 @@ import sys
 
 from tests.bench.line import Line
 
-BENCHES = ("wire", "buffer", "drain", "status", "daemon")
+BENCHES = ("wire", "buffer", "drain", "status", "modem", "daemon")
 
 
 def main() -> int:

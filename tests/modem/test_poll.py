@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from agent.contract.catalogue import catalogue
+from agent.errors import ModemUnavailable, UsageMistake
 from agent.language import use_language
 from agent.modem import session as session_module
 from agent.modem.poll import ModemPoller
@@ -464,3 +465,40 @@ def test_the_demo_modem_moves_and_falls_back_to_2g_for_a_while(poll: Poll) -> No
     assert len(set(levels)) > 10
     assert all(isinstance(level, int) and -114 < level < -90 for level in levels)
     assert {reading["operator_mccmnc"] for reading in readings} == {"51010"}
+
+
+def test_a_command_of_a_person_is_answered_between_two_readings(poll: Poll) -> None:
+    with SimulatedModem(transcript(EC25)) as modem:
+        poller = poll(modem.path)
+        assert poller.ask("AT+CIMI", 3.0).lines
+        assert poller.collect()["modem_state"] == "ok"
+        refused = poller.ask("AT+NONSENSE", 3.0)
+        assert (refused.lines, refused.final and refused.final.word) == ((), "ERROR")
+        with pytest.raises(UsageMistake):
+            poller.ask("AT\rATD1", 3.0)
+        assert poller.collect()["modem_state"] == "ok"
+        assert modem.heard.count("AT+CGMM") == 1
+
+
+def test_a_command_to_a_modem_that_is_gone_raises_and_the_next_reading_starts_anew(
+    poll: Poll, tmp_path: Path
+) -> None:
+    modem = SimulatedModem(transcript(EC25))
+    link = tmp_path / "modem"
+    modem.plug_in(link)
+    try:
+        poller = poll(link)
+        poller.ask("AT", 3.0)
+        modem.unplug()
+        with pytest.raises(ModemUnavailable):
+            poller.ask("AT", 3.0)
+        modem.plug_in(link)
+        assert poller.collect()["modem_state"] == "ok"
+    finally:
+        modem.unplug()
+
+
+def test_a_look_tells_why_there_is_no_reading(poll: Poll) -> None:
+    look = poll("/dev/no-such-port").look()
+    assert look.fields == {"modem_state": "missing"}
+    assert look.fault is not None and "/dev/no-such-port" in look.fault.what

@@ -1,0 +1,70 @@
+"""`sinyal modem at CMD`: one AT command and its answer; what could change or cut something needs --yes."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from agent.cli.modem_line import add_port, open_modem
+from agent.errors import UsageMistake
+from agent.language import _
+from agent.modem.at_reply import FinalResult
+from agent.modem.error_words import error_words
+from agent.modem.typed_command import check_typed_command, why_dangerous
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command, --port, --yes and --json."""
+    parser.add_argument("at_command", metavar="CMD", help=_("an AT command such as AT+CSQ, in quotes"))
+    add_port(parser)
+    parser.add_argument(
+        "--yes", action="store_true", help=_("also send what can change a setting or cut the connection")
+    )
+    parser.add_argument("--json", action="store_true", help=_("one JSON document on stdout"))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Send the command and print the answer; return 0 on OK, 1 on an error, 4 when there is no modem."""
+    check_typed_command(args.at_command)
+    command = args.at_command.strip()
+    reason = why_dangerous(command)
+    if reason is not None and not args.yes:
+        raise UsageMistake(
+            _("{command} is not sent: {reason}").format(command=command, reason=reason),
+            _("if you are sure, add --yes"),
+        )
+    with open_modem(args) as modem:
+        answer = modem.at(command, may_write=args.yes)
+    told = answer["final"]
+    final = None if told is None else FinalResult(told["word"], told["code"], told["text"])
+    words = None if final is None else error_words(final)
+    if args.json:
+        _print_json(command, answer, final, words)
+    else:
+        for line in answer["lines"]:
+            print("".join(sign if sign.isprintable() else "?" for sign in line))
+        if final is not None:
+            print(_as_printed(final))
+    if final is None:
+        print(_("the modem did not end its answer in time"), file=sys.stderr)
+    elif not final.is_ok and not args.json and words and final.code is not None:
+        print(f"{_as_printed(final)} = {words}", file=sys.stderr)
+    return 0 if final is not None and final.is_ok else 1
+
+
+def _as_printed(final: FinalResult) -> str:
+    cause = final.text if final.code is None else str(final.code)
+    return f"{final.word}: {cause}" if cause else final.word
+
+
+def _print_json(command: str, answer: Any, final: FinalResult | None, words: str | None) -> None:
+    document = {
+        "command": command,
+        "port": answer["port"],
+        "ok": final is not None and final.is_ok,
+        "lines": answer["lines"],
+        "final": None if final is None else final.word,
+        "error_code": None if final is None else final.code,
+        "error_text": words,
+    }
+    print(json.dumps(document, ensure_ascii=False))

@@ -1,0 +1,129 @@
+"""The way to the modem: through the running daemon when it holds the port, else straight to the port."""
+
+import argparse
+import contextlib
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from agent.config.keys import DEFAULTS
+from agent.errors import ConfigMistake, SinyalError, UsageMistake
+from agent.language import _
+from agent.pipeline.snapshot import daemon_runs
+
+Answer = Mapping[str, Any]
+"""As `agent.pipeline.modem_control` gives it."""
+
+
+class ModemLine(Protocol):
+    """What can be asked of a modem; all may raise SinyalError."""
+
+    def read(self) -> Answer:
+        """Take one reading."""
+
+    def cells(self) -> Answer:
+        """Read all cells."""
+
+    def at(self, command: str, *, may_write: bool) -> Answer:
+        """Send one AT command."""
+
+
+class _ThroughDaemon:
+    def __init__(self, runtime: Path) -> None:
+        self._runtime = runtime
+
+    def read(self) -> Answer:
+        return self._ask("modem_read")
+
+    def cells(self) -> Answer:
+        return self._ask("modem_cells")
+
+    def at(self, command: str, *, may_write: bool) -> Answer:
+        return self._ask("modem_at", command=command, may_write=may_write)
+
+    def _ask(self, ask: str, **details: object) -> Answer:
+        from agent.pipeline.control_client import ask_daemon
+
+        return ask_daemon(self._runtime, ask, **details)
+
+
+class _OwnPort:
+    def __init__(self, port: str) -> None:
+        from agent.modem.poll import ModemPoller
+
+        # What the poller logs is said by the command itself. It enters no PIN: that is the daemon's.
+        logging.getLogger("sinyal").addHandler(logging.NullHandler())
+        self._modem = ModemPoller(port, sim_pin="", memory_file=None)
+
+    def read(self) -> Answer:
+        from agent.pipeline.modem_control import take_look
+
+        return take_look(self._modem)
+
+    def cells(self) -> Answer:
+        from agent.pipeline.modem_control import read_cells
+
+        return read_cells(self._modem)
+
+    def at(self, command: str, *, may_write: bool) -> Answer:
+        from agent.pipeline.modem_control import run_at
+
+        return run_at(self._modem, command, may_write=may_write)
+
+    def close(self) -> None:
+        self._modem.close()
+
+
+def add_port(parser: argparse.ArgumentParser) -> None:
+    """Add --port."""
+    parser.add_argument("--port", metavar=_("PORT"), help=_("the modem's port (default: modem.port)"))
+
+
+def configured(args: argparse.Namespace) -> Mapping[str, Any]:
+    """Return the values of the configuration, the defaults on a box before its set-up."""
+    try:
+        values: Mapping[str, Any] = args.configuration.load().values
+    except ConfigMistake:
+        if not args.configuration.is_unconfigured():
+            raise
+        return DEFAULTS
+    return values
+
+
+@contextlib.contextmanager
+def open_modem(args: argparse.Namespace) -> Iterator[ModemLine]:
+    """Give the way to the modem that --port, else the configuration, names."""
+    values = configured(args)
+    if args.port is not None and not args.port:
+        raise UsageMistake(_("--port is empty"), _("find the modem's port with: sinyal modem find"))
+    runtime = values["paths.runtime"]
+    if daemon_runs(runtime) and (args.port is None or _is_of_daemon(runtime, args.port)):
+        yield _ThroughDaemon(runtime)
+        return
+    line = _OwnPort(args.port or values["modem.port"])
+    try:
+        yield line
+    finally:
+        line.close()
+
+
+def port_of_daemon(runtime: Path) -> str | None:
+    """Return the port that the running daemon uses or looks for, None when it does not tell."""
+    from agent.pipeline.control_client import ask_daemon
+
+    try:
+        return str(ask_daemon(runtime, "modem_port").get("port"))
+    except SinyalError:
+        return None
+
+
+def _is_of_daemon(runtime: Path, port: str) -> bool:
+    used = port_of_daemon(runtime)
+    return used is not None and is_same_port(used, port)
+
+
+def is_same_port(one: str, other: str) -> bool:
+    """Return whether two paths lead to the same device; links are followed."""
+    return os.path.realpath(one) == os.path.realpath(other)

@@ -1,0 +1,72 @@
+"""AT commands that a person types: which only read, and which could change or cut something.
+
+A command is taken for harmless by its form (V.250 clause 5.4: `?` reads, `=?` tests) unless its name
+says otherwise; a command with values is harmless only when it stands in the list of those that read.
+"""
+
+import re
+
+from agent.errors import UsageMistake
+from agent.language import _
+
+MAX_TYPED_CHARACTERS = 256
+
+_EXTENDED = re.compile(r"AT([+^$%!#*_@][A-Z][A-Z0-9_]{0,31})(\?|=\?)?")
+_BASIC_READING = frozenset(("AT", "AT&V", *(f"ATI{number}" for number in ("", *range(10)))))
+
+_READING_WITH_VALUES = re.compile(
+    r'AT(\+QENG=("SERVINGCELL"|"NEIGHBOURCELL"|[0-3])'
+    r'|\+Q(NWPREFCFG|CFG)="(MODE_PREF|NWSCANMODE|BAND|LTE_BAND|NR5G_BAND|NSA_NR5G_BAND)"'
+    r"|\+CG(PADDR|CONTRDP|SN)=[0-9]{1,2}|\+CG(MI|MM|MR)=[0-9]"
+    r"|\+GTSENRDTEMP=[0-9]|#TEMPSENS=2|\+MTSM=1|\+SQNMONI=[0-9]|\+XMCI=[01]|\^CELLINFO=[01])"
+)
+"""Written like settings, but they only choose what is printed. In capitals, without blanks."""
+
+_CUTTING = frozenset(
+    (
+        *("+CFUN", "+CPWD", "+CLCK", "+CPOF", "+CPWROFF", "+CHUP", "+CUSD", "+CRES", "+CIPSHUT", "+CIICR"),
+        *("+NETCLOSE", "+NETOPEN", "+NRB", "+TRB", "^SMSO", "+CSAS", "+CGATT", "+CGACT", "^GODLOAD"),
+    )
+)
+_CUTTING_PARTS = (
+    *("RESET", "REBOOT", "RESTORE", "RST", "POWD", "POWEROFF", "SHDN", "SHUTD", "BOOT", "DOWNLOAD", "DLOAD"),
+    *("DIAL", "SCAN", "ERASE", "FACTORY", "CMG", "FORMAT"),
+)
+"""In a name these stand for restarting, switching off, dialling, searching all networks or messages."""
+
+_READABLE = frozenset(("+CFUN", "+CLCK", "+CUSD", "+CGATT", "+CGACT", "+CMGF"))
+"""Their `?` only reads although the name is among the cutting ones."""
+
+
+def check_typed_command(command: str) -> None:
+    """Raise UsageMistake for what is never sent: two lines, control or foreign characters, no AT command."""
+    if not command.isascii() or not command.isprintable():
+        raise UsageMistake(
+            _("an AT command is one line of plain ASCII characters"),
+            _("type it without line ends, control characters and accents"),
+        )
+    if len(command) > MAX_TYPED_CHARACTERS:
+        raise UsageMistake(
+            _("the AT command is longer than {count} characters").format(count=MAX_TYPED_CHARACTERS)
+        )
+    if not command.upper().startswith("AT"):
+        raise UsageMistake(_("an AT command begins with AT"), _("for example: sinyal modem at AT+CSQ"))
+
+
+def why_dangerous(command: str) -> str | None:
+    """Return why a command could change or cut something, or None when it only reads."""
+    written = "".join(command.split()).upper()
+    if ";" in written:
+        return _("it holds several commands in one")
+    if written in _BASIC_READING or _READING_WITH_VALUES.fullmatch(written):
+        return None
+    form = _EXTENDED.fullmatch(written)
+    if form is None:
+        return _("it changes a setting") if "=" in written else _("it dials, hangs up or changes a setting")
+    name, question = form[1], form[2] or ""
+    if name == "+COPS" and question == "=?":
+        return _("it searches all networks and cuts the connection for minutes")
+    is_cutting = name in _CUTTING or any(part in name for part in _CUTTING_PARTS)
+    if is_cutting and question != "=?" and not (question == "?" and name in _READABLE):
+        return _("it can restart the modem, cut the connection or touch messages")
+    return None

@@ -1,0 +1,73 @@
+"""What a command may ask of the modem that the daemon holds."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from agent.contract.catalogue import catalogue
+from agent.errors import UsageMistake
+from agent.language import _
+from agent.modem.poll import ModemPoller
+from agent.pipeline.control import Answerer, Question, fault_document
+
+AT_DEADLINE_S = 12.0
+"""How long an answer to a person's command may take; with the rest around it, it is there within 20 s."""
+
+
+def modem_answerers(modem: ModemPoller) -> Mapping[str, Answerer]:
+    """Return what is done for each question about the modem."""
+
+    def at(question: Question) -> Mapping[str, Any]:
+        command = question.get("command")
+        if not isinstance(command, str):
+            raise UsageMistake(_("an AT command is one line of plain ASCII characters"))
+        return run_at(modem, command, may_write=question.get("may_write") is True)
+
+    return {
+        "modem_port": lambda _question: {"port": modem.port},
+        "modem_read": lambda _question: take_look(modem),
+        "modem_cells": lambda _question: read_cells(modem),
+        "modem_at": at,
+    }
+
+
+def take_look(modem: ModemPoller) -> Mapping[str, Any]:
+    """Return one reading with sources, identity, port and why there is none."""
+    look = modem.look()
+    return {
+        "fields": catalogue().clean(look.fields),
+        "sources": dict(look.sources),
+        "identity": dict(look.identity),
+        "port": look.port,
+        "problem": None if look.fault is None else fault_document(look.fault),
+    }
+
+
+def read_cells(modem: ModemPoller) -> Mapping[str, Any]:
+    """Return the cells that the modem hears, without what it does not tell; raises SinyalError."""
+    cells = [asdict(cell) for cell in modem.read_cells()]
+    known = [{name: value for name, value in cell.items() if value is not None} for cell in cells]
+    return {"cells": known, "port": modem.port}
+
+
+def run_at(modem: ModemPoller, command: str, *, may_write: bool) -> Mapping[str, Any]:
+    """Return the answer to a command; final is None when the modem did not end it in time.
+
+    Raises UsageMistake for what is never sent, and for what changes something unless may_write;
+    SinyalError when the modem fails.
+    """
+    # Seldom needed, and the daemon has to be small.
+    from agent.modem.typed_command import check_typed_command, why_dangerous
+
+    check_typed_command(command)
+    reason = why_dangerous(command)
+    if reason is not None and not may_write:
+        raise UsageMistake(
+            _("{command} is not sent: {reason}").format(command=command, reason=reason),
+            _("if you are sure, add --yes"),
+        )
+    reply = modem.ask(command, AT_DEADLINE_S)
+    final = None
+    if reply.final is not None:
+        final = {"word": reply.final.word, "code": reply.final.code, "text": reply.final.text}
+    return {"lines": list(reply.lines), "final": final, "port": modem.port}
