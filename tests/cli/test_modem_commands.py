@@ -132,18 +132,18 @@ def test_a_port_that_is_none_is_missing(port: str) -> None:
 
 
 def test_a_port_that_another_program_holds_is_busy_and_names_it(modem: SimulatedModem) -> None:
-    holder = subprocess.Popen(
-        [sys.executable, "-c", f"import time; f = open({str(modem.path)!r}, 'rb+', 0); time.sleep(60)"]
-    )
+    code = f"import time; f = open({str(modem.path)!r}, 'rb+', 0); print('open', flush=True); time.sleep(60)"
+    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert holder.stdout is not None
     try:
-        links = Path(f"/proc/{holder.pid}/fd")
-        wait_until("open", lambda: str(modem.path) in {str(link.readlink()) for link in links.iterdir()})
-        code, document, notes = read_json("--port", str(modem.path))
+        holder.stdout.readline()
+        exit_code, document, notes = read_json("--port", str(modem.path))
         asked = sinyal("modem", "at", "AT+CSQ", "--port", str(modem.path))
     finally:
         holder.kill()
         holder.wait()
-    assert (code, document["modem_state"], asked.returncode) == (4, "busy", 4)
+        holder.stdout.close()
+    assert (exit_code, document["modem_state"], asked.returncode) == (4, "busy", 4)
     for line in (notes, asked.stderr):
         assert str(holder.pid) in line and "python" in line and str(modem.path) in line
         assert len(line.splitlines()) == 1
