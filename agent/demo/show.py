@@ -22,6 +22,7 @@ from agent.language import _
 from agent.modem.simulator import Behaviour, SimulatedModem
 from agent.modem.transcript import read_transcript
 from agent.pipeline.snapshot import read_snapshot
+from agent.pipeline.stop_signal import STOP_SIGNALS
 from agent.publish.mqtt import Message
 from agent.publish.subscriber import subscribe
 from agent.wire.columns import decode_batch
@@ -66,7 +67,8 @@ def show(*, uplink_cut_s: float | None, run_for_s: float | None) -> int:
 
     Everything lives in one temporary folder, which is removed at the end.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in STOP_SIGNALS:
+        signal.signal(number, _interrupt)
     view = View()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sinyal-demo-")))
@@ -76,16 +78,16 @@ def show(*, uplink_cut_s: float | None, run_for_s: float | None) -> int:
         view.welcome(folder)
         arrived = _listen(port)
         agent = stack.enter_context(_agent(folder, str(modem.path), cable.port))
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             _watch(view, arrived, agent, cable, folder, uplink_cut_s=uplink_cut_s, run_for_s=run_for_s)
-        except KeyboardInterrupt:
-            # A second Ctrl-C must not leave half of it behind.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
         view.goodbye()
     return 0
 
 
 def _interrupt(_number: int, _frame: object) -> None:
+    # The first one ends the demo; a second one must not leave half of it behind.
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

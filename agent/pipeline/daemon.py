@@ -8,9 +8,7 @@ import contextlib
 import ctypes
 import logging
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +30,7 @@ from agent.pipeline.control import ControlServer
 from agent.pipeline.modem_control import modem_answerers
 from agent.pipeline.sampler import Sampler
 from agent.pipeline.snapshot import DaemonLock, write_snapshot
+from agent.pipeline.stop_signal import StopSignal
 from agent.publish.forwarder import Forwarder
 
 log = logging.getLogger("sinyal")
@@ -54,7 +53,7 @@ _M_ARENA_MAX = -8  # both: mallopt(3)
 class Daemon:
     """A running gateway, wired from its configuration."""
 
-    def __init__(self, loaded: LoadedConfig, stop: threading.Event) -> None:
+    def __init__(self, loaded: LoadedConfig, stop: StopSignal) -> None:
         self._config: Config = loaded.config
         self._started_ts = time.time()
         self._stop = stop
@@ -233,9 +232,7 @@ def run_daemon(loaded: LoadedConfig) -> int:
         _make_folder(folder)
     _keep_one_arena()
     _log_to_stderr()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    stop = StopSignal()
     lock = DaemonLock(config.paths.runtime)
     lock.take()
     try:

@@ -1,5 +1,6 @@
 """The demo as a visitor starts it: a child process with its own temporary folder."""
 
+import contextlib
 import os
 import re
 import signal
@@ -54,13 +55,15 @@ def test_readings_scroll_by_within_80_columns_and_nothing_is_left_behind(tmp_pat
     assert processes_of(tmp_path) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_ends_everything_in_order(number: signal.Signals, tmp_path: Path) -> None:
     with start_demo(tmp_path) as demo:
         wait_until("the agent", lambda: any(" run " in command for command in processes_of(tmp_path)))
         time.sleep(2)
         # Ctrl-C reaches the whole foreground group, the embedded broker included.
         os.killpg(demo.pid, number)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(demo.pid, number)
         shown, _errors = demo.communicate(timeout=30)
 
     assert demo.returncode == 0, shown

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -195,6 +196,22 @@ def test_sigterm_during_the_start_ends_cleanly(after_s: float, modem: SimulatedM
     assert code == 0, gateway.log_text()
     assert seconds < 5
     assert "Traceback" not in gateway.log_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signals_that_come_in_a_burst_end_it_once_and_cleanly(number: signal.Signals, tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path, modem="/dev/ttyNONE")
+    gateway.start()
+    try:
+        wait_until("the first reading", lambda: shown_unsent(gateway) is not None)
+        for _burst in range(20):
+            gateway.signal(number)
+        code, seconds = gateway.terminate()
+    finally:
+        gateway.stop_anyhow()
+
+    assert code == 0
+    assert seconds < 5
 
 
 def test_a_second_agent_in_the_same_folders_is_refused_with_the_first_ones_number(

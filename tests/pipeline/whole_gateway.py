@@ -58,6 +58,11 @@ class Gateway:
         code = self._process.wait(15)
         return code, time.monotonic() - began
 
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def stop_anyhow(self) -> None:
         """Make sure that nothing is left running."""
         if self._process is not None and self._process.poll() is None:
