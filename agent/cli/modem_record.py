@@ -67,7 +67,7 @@ def _free_port(args: argparse.Namespace) -> str:
     if wanted == configured and daemon_runs(values["paths.runtime"]):
         raise ModemUnavailable(
             _("the agent runs and reads this modem"),
-            _("stop the agent, record, and start it again: systemctl stop sinyal"),
+            _("stop the agent, record, and start it again: sudo service sinyal stop"),
         )
     return wanted
 

@@ -26,15 +26,29 @@ _CUTTING = frozenset(
     (
         *("+CFUN", "+CPWD", "+CLCK", "+CPOF", "+CPWROFF", "+CHUP", "+CUSD", "+CRES", "+CIPSHUT", "+CIICR"),
         *("+NETCLOSE", "+NETOPEN", "+NRB", "+TRB", "^SMSO", "+CSAS", "+CGATT", "+CGACT", "^GODLOAD"),
+        *("+CGDATA", "+CNACT", "#SGACT", "^DISC", "+GTPOWER"),
     )
 )
 _CUTTING_PARTS = (
-    *("RESET", "REBOOT", "RESTORE", "RST", "POWD", "POWEROFF", "SHDN", "SHUTD", "BOOT", "DOWNLOAD", "DLOAD"),
-    *("DIAL", "SCAN", "ERASE", "FACTORY", "CMG", "FORMAT"),
+    *(
+        "RESET",
+        "REBOOT",
+        "RESTORE",
+        "RST",
+        "POWD",
+        "POWEROFF",
+        "PWROFF",
+        "SHDN",
+        "SHUTD",
+        "BOOT",
+        "DOWNLOAD",
+        "DLOAD",
+    ),
+    *("DIAL", "SCAN", "CSURV", "ERASE", "FACTORY", "CMG", "FORMAT", "RESTART", "SLEEP", "DUMP"),
 )
 """In a name these stand for restarting, switching off, dialling, searching all networks or messages."""
 
-_READABLE = frozenset(("+CFUN", "+CLCK", "+CUSD", "+CGATT", "+CGACT", "+CMGF"))
+_READABLE = frozenset(("+CFUN", "+CLCK", "+CUSD", "+CGATT", "+CGACT", "+CMGF", "+CNACT", "#SGACT"))
 """Their `?` only reads although the name is among the cutting ones."""
 
 
