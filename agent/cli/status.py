@@ -128,7 +128,7 @@ def _agent_line(shown: Mapping[str, Any], left: Mapping[str, Any] | None, *, run
         return Line(label, _("not running; it has never run here"), "daemon_not_running")
     else:
         why = _("the gateway was restarted")
-    when = shown.get("ts") or (left or {}).get("reading", {}).get("ts")
+    when = shown.get("ts") or ((left or {}).get("reading") or {}).get("ts")
     if when is None:
         return Line(label, _("not running: {why}").format(why=why), "daemon_not_running")
     text = _("not running since {when}: {why}").format(when=screen.wib(when), why=why)
@@ -219,7 +219,7 @@ def _link_line(values: Mapping[str, Any], shown: Mapping[str, Any], *, running: 
     where = f"{host}:{effective_port(values['broker.port'], tls=values['broker.tls'])}"
     if not running or not link:
         return Line(label, _("{where}, not connected").format(where=where))
-    if link.get("state") != "connected":
+    if link.get("state") != "connected" or link.get("last_problem"):
         # The problem names the address itself.
         why = link.get("last_problem") or _("{where}, connecting").format(where=where)
         return Line(label, screen.fit((str(why),), 66), "not_connected")

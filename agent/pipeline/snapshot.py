@@ -73,9 +73,14 @@ def _locked_within(descriptor: int, patience_s: float) -> bool:
 
 
 def daemon_runs(runtime: Path) -> bool:
-    """Return whether a daemon holds the lock of this runtime folder."""
+    """Return whether a daemon holds the lock of this folder; raises NoPermission when it is closed to us."""
     try:
         descriptor = os.open(runtime / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except PermissionError:
+        raise NoPermission(
+            _("no permission to look into {folder}").format(folder=runtime),
+            _("run as the user sinyal or with sudo"),
+        ) from None
     except OSError:
         return False
     try:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agent.buffer.store import Store
 from agent.pipeline.snapshot import DaemonLock, write_snapshot
 from tests.cli.test_main import HERE, sinyal
 
@@ -180,3 +181,23 @@ def test_the_port_of_the_broker_follows_tls_unless_set(tmp_path: Path) -> None:
     ):
         config = gateway(tmp_path, f'[broker]\nhost = "broker.example"\n{lines}')
         assert f"broker.example:{port}" in sinyal("status", "--config", str(config)).stdout
+
+
+def test_a_database_without_rows_is_no_fault(tmp_path: Path) -> None:
+    config = gateway(tmp_path)
+    (tmp_path / "state").mkdir()
+    store = Store(
+        tmp_path / "state" / "sinyal.db",
+        max_bytes=4 << 20,
+        commit_interval_s=1,
+        commit_readings=1,
+        keep_days=1,
+    )
+    store.open()
+    store.close()
+
+    shown = sinyal("status", "--config", str(config), "--lang", "en")
+
+    assert shown.returncode == 1
+    assert "not running" in shown.stdout
+    assert shown.stderr == ""
