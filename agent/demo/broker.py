@@ -51,13 +51,14 @@ def embedded_broker(folder: Path) -> Iterator[int]:
     settings.write_text(_SETTINGS.format(port=port))
     broker = Broker(config_path=str(settings))
     # Ctrl-C reaches the whole foreground group; the broker must outlive it until the agent has said goodbye.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A child inherits what is blocked; one that comes meanwhile is delivered to us afterwards.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         broker.start()
     except (OSError, RuntimeError) as error:
         raise SinyalError(_("the demo's broker does not start: {reason}").format(reason=error)) from None
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     try:
         yield port
     finally:
