@@ -59,11 +59,10 @@ class Daemon:
         self._stop = stop
         config = self._config
         state = config.paths.state
-        commit_interval_s = config.buffer.commit_interval_s
         self._keeper = Keeper(
             state / DATABASE_NAME,
             max_bytes=config.buffer.max_bytes,
-            commit_interval_s=config.readings.interval_s if commit_interval_s is None else commit_interval_s,
+            commit_interval_s=config.effective_commit_interval_s(),
             commit_readings=config.buffer.commit_readings,
             keep_days=config.buffer.keep_days,
         )
