@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from agent.buffer.ranges import SeqRange
 from agent.buffer.store import BufferCounts, Store
 from agent.contract.catalogue import Row
+from agent.contract.events import Event, Evidence
 from agent.errors import StoreUnusable
 from agent.language import _
 
@@ -107,6 +108,38 @@ class Keeper:
     def mark_sent(self, first_seq: int, last_seq: int) -> None:
         """Take rows as acknowledged: see Store.mark_sent."""
         self._ask(lambda store: store.mark_sent(first_seq, last_seq))
+
+    def note_event(self, type_: str, what: str, evidence: Evidence, *, quality: str = "unset") -> None:
+        """Take an event in, to be committed at once when the disk allows: see Store.note_event.
+
+        Waits for nothing; when even the questions to a hanging disk pile up, the event is lost.
+        """
+        with suppress(StoreUnusable):
+            self._put(lambda store: store.note_event(type_, what, evidence, quality=quality))
+
+    def quarantine(self, first_seq: int, last_seq: int, reason: str) -> None:
+        """Offer rows no more that no broker takes: see Store.quarantine."""
+        self._ask(lambda store: store.quarantine(first_seq, last_seq, reason))
+
+    def resend(self, first_seq: int, last_seq: int) -> int:
+        """Take stored rows as unsent again and return how many: see Store.resend."""
+        return self._ask(lambda store: store.resend(first_seq, last_seq))
+
+    def salvaged_rows(self, limit: int) -> tuple[str, list[Row]]:
+        """Return unsent rows of an earlier, damaged database: see Store.salvaged_rows."""
+        return self._ask(lambda store: store.salvaged_rows(limit))
+
+    def mark_salvaged_sent(self, epoch: str, first_seq: int, last_seq: int) -> None:
+        """Take salvaged rows as acknowledged."""
+        self._ask(lambda store: store.mark_salvaged_sent(epoch, first_seq, last_seq))
+
+    def unsent_events(self, limit: int) -> list[Event]:
+        """Return the oldest events that are not acknowledged."""
+        return self._ask(lambda store: store.unsent_events(limit))
+
+    def mark_event_sent(self, number: int) -> None:
+        """Take an event as acknowledged."""
+        self._ask(lambda store: store.mark_event_sent(number))
 
     def counts(self) -> BufferCounts:
         """Return what the database holds: see BufferCounts."""

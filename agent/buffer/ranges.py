@@ -32,6 +32,19 @@ class SeqRanges:
         self._ranges[left:right] = [(first, last)]
         return first, last
 
+    def remove(self, first: int, last: int) -> None:
+        """Take all of first to last out of the set."""
+        kept = []
+        for known_first, known_last in self._ranges:
+            if known_last < first or known_first > last:
+                kept.append((known_first, known_last))
+                continue
+            if known_first < first:
+                kept.append((known_first, first - 1))
+            if known_last > last:
+                kept.append((last + 1, known_last))
+        self._ranges = kept
+
     def gaps(self, first: int, last: int) -> list[SeqRange]:
         """Return the ranges within first to last that are not in the set, ascending."""
         found = []

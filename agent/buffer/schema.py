@@ -53,6 +53,16 @@ def create_statements() -> tuple[str, ...]:
         f"CREATE TABLE IF NOT EXISTS readings ({', '.join(columns)}) STRICT",
         # Acknowledged seqs as merged ranges: marking a batch of 60 changes one row, not 60.
         "CREATE TABLE IF NOT EXISTS sent (first INTEGER PRIMARY KEY, last INTEGER NOT NULL) STRICT",
+        # Rows that no broker takes; they stay, and are not offered until somebody asks for them again.
+        "CREATE TABLE IF NOT EXISTS quarantined (first INTEGER PRIMARY KEY, last INTEGER NOT NULL) STRICT",
+        "CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY AUTOINCREMENT, type TEXT NOT NULL,"
+        " boot INTEGER NOT NULL, uptime_s REAL NOT NULL, ts INTEGER NOT NULL, ts_quality TEXT NOT NULL,"
+        " seq INTEGER NOT NULL, what TEXT NOT NULL, evidence TEXT NOT NULL, sent INTEGER NOT NULL) STRICT",
+        # Unsent rows that could be read from a damaged predecessor; they keep their identity.
+        "CREATE TABLE IF NOT EXISTS salvaged (epoch TEXT NOT NULL, seq INTEGER NOT NULL,"
+        " reading TEXT NOT NULL, PRIMARY KEY (epoch, seq)) STRICT, WITHOUT ROWID",
+        # What happened to rows since the file was made: folded, dropped …
+        "CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT",
         "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
         "CREATE TABLE IF NOT EXISTS boots (boot INTEGER PRIMARY KEY, boot_id TEXT NOT NULL UNIQUE) STRICT",
     )

@@ -10,6 +10,7 @@ rows are offered. At stake: in a power cut the rows held in RAM (commit_interval
 and the newest marks, whose rows then go out again under the same identity.
 """
 
+import json
 import logging
 import sqlite3
 import time
@@ -18,12 +19,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.buffer.event_log import EventLog
 from agent.buffer.faults import explain, is_damage, primary_code
 from agent.buffer.opening import Database, file_bytes, log_file, open_database
 from agent.buffer.ranges import SeqRange, SeqRanges
 from agent.buffer.retention import SLICE_ROWS, remove_expired
 from agent.buffer.schema import storable, wanted_columns
 from agent.contract.catalogue import Row, Value
+from agent.contract.events import Event, Evidence
 from agent.errors import StoreUnusable
 from agent.language import _
 
@@ -42,7 +45,10 @@ class BufferCounts:
 
     stored: rows, sent or not. unsent: rows not acknowledged. oldest_unsent_ts: `ts` of the oldest of
     these that has one, or None. last_seq: newest seq, 0 before the first. last_sent_ts: `ts` of the
-    newest acknowledged row still stored, or None. bytes_used: the file and its log.
+    newest acknowledged row still stored, or None. bytes_used: the file and its log. quarantined: rows that
+    no broker took and that are not offered any more (not in `unsent`). events_unsent: events not
+    acknowledged. folded, dropped: readings that went into rollups, or were lost for want of room, since the
+    file was made.
     """
 
     stored: int
@@ -51,6 +57,10 @@ class BufferCounts:
     last_seq: int
     last_sent_ts: int | None
     bytes_used: int
+    quarantined: int = 0
+    events_unsent: int = 0
+    folded: int = 0
+    dropped: int = 0
 
 
 class Store:
@@ -93,6 +103,8 @@ class Store:
         self._doubtful: Row | None = None
         self._marks: list[SeqRange] = []
         self._sent = SeqRanges()
+        self._quarantined = SeqRanges()
+        self._events = EventLog()
         self._last_seq = 0
         self._stored = 0
         self._unsent = 0
@@ -133,15 +145,24 @@ class Store:
                 raise
         return seq
 
+    def note_event(self, type_: str, what: str, evidence: Evidence, *, quality: str) -> None:
+        """Take an event in, to be committed as soon as the disk allows; never raises.
+
+        type_ is one of EVENT_TYPES, what one word, quality the ts_quality of the clock now.
+        """
+        self._events.hold(type_, what, evidence, seq=self._newest_seq(), quality=quality)
+
     def commit(self) -> None:
         """Write what is held in RAM now; once an hour, prune too."""
-        if self._held or self._marks:
+        if self._held or self._marks or self._events.waiting:
             self._write(prune=time.monotonic() - self._pruned_at >= PRUNE_EVERY_S)
 
     def seconds_to_commit(self) -> float | None:
-        """Return how long the held rows may still wait for their commit, None when none is held."""
-        if not self._held:
+        """Return how long what is held may still wait for its commit, None when nothing waits."""
+        if not (self._held or self._events.urgent):
             return None
+        if self._events.urgent:
+            return max(0.0, max(self._write_again_at, self._open_again_at) - time.monotonic())
         due = max(self._committed_at + self._commit_interval_s, self._write_again_at, self._open_again_at)
         return max(0.0, due - time.monotonic())
 
@@ -154,7 +175,7 @@ class Store:
         newest run, else the start of the oldest. leased: ranges that are already on their way.
         """
         with self._using_database() as database:
-            runs = SeqRanges([*self._sent, *leased]).gaps(1, self._last_seq)
+            runs = SeqRanges([*self._sent, *self._quarantined, *leased]).gaps(1, self._last_seq)
             order = "DESC" if newest else "ASC"
             query = (
                 f"SELECT {', '.join(database.columns)} FROM readings"  # noqa: S608 -- catalogue names
@@ -176,7 +197,7 @@ class Store:
         if not 1 <= first_seq <= last_seq <= self._last_seq:
             raise ValueError((first_seq, last_seq, self._last_seq))
         with self._using_database() as database:
-            newly_sent = _count(database.connection, self._sent.gaps(first_seq, last_seq))
+            newly_sent = _count(database.connection, self._waiting(first_seq, last_seq))
         self._unsent -= newly_sent
         self._sent.add(first_seq, last_seq)
         self._marks.append((first_seq, last_seq))
@@ -184,12 +205,69 @@ class Store:
             with suppress(StoreUnusable):  # the mark is held; `failure` tells, and later commits try again
                 self.commit()
 
+    def quarantine(self, first_seq: int, last_seq: int, reason: str) -> None:
+        """Offer these rows no more, until `resend`: no broker takes them. An event says so, with reason."""
+        self.commit()
+        with self._using_database() as database:
+            rows = _count(database.connection, self._waiting(first_seq, last_seq))
+            self._quarantined.add(first_seq, last_seq)
+            with _transaction(database.connection):
+                _rewrite(database.connection, "quarantined", self._quarantined)
+        self._unsent -= rows
+        evidence: Evidence = {"rows": rows, "seq_first": first_seq, "seq_last": last_seq, "reason": reason}
+        self.note_event("buffer", "quarantined", evidence, quality="unset")
+
+    def resend(self, first_seq: int, last_seq: int) -> int:
+        """Take stored rows as unsent again, quarantined ones too; return how many of them were not."""
+        self.commit()
+        last_seq = min(last_seq, self._last_seq)
+        if last_seq < first_seq:
+            return 0
+        with self._using_database() as database:
+            stored = _count(database.connection, [(first_seq, last_seq)])
+            rows = stored - _count(database.connection, self._waiting(first_seq, last_seq))
+            with _transaction(database.connection):
+                for table, ranges in (("sent", self._sent), ("quarantined", self._quarantined)):
+                    ranges.remove(first_seq, last_seq)
+                    _rewrite(database.connection, table, ranges)
+        self._unsent += rows
+        return rows
+
+    def salvaged_rows(self, limit: int) -> tuple[str, list[Row]]:
+        """Return an earlier epoch and at most `limit` of its unsent rows, ascending; none left: ("", []).
+
+        They come from a damaged database and keep their identity. Taken off by mark_salvaged_sent.
+        """
+        query = (
+            "SELECT epoch, reading FROM salvaged WHERE epoch = (SELECT min(epoch) FROM salvaged)"
+            " ORDER BY seq LIMIT ?"
+        )
+        with self._using_database() as database:
+            found = database.connection.execute(query, (limit,)).fetchall()
+        return (found[0][0], [json.loads(reading) for _epoch, reading in found]) if found else ("", [])
+
+    def mark_salvaged_sent(self, epoch: str, first_seq: int, last_seq: int) -> None:
+        """Take salvaged rows as acknowledged: they are removed, the damaged file still has them."""
+        with self._using_database() as database, _transaction(database.connection):
+            database.connection.execute(
+                "DELETE FROM salvaged WHERE epoch = ? AND seq BETWEEN ? AND ?", (epoch, first_seq, last_seq)
+            )
+
+    def unsent_events(self, limit: int) -> list[Event]:
+        """Return the oldest committed events that are not acknowledged, at most `limit`."""
+        with self._using_database() as database:
+            return self._events.unsent(database.connection, epoch=self.epoch, limit=limit)
+
+    def mark_event_sent(self, number: int) -> None:
+        """Take an event as acknowledged; reaches the disk with the next commit."""
+        self._events.mark_sent(number)
+
     # ---- for both ----
 
     def counts(self) -> BufferCounts:
         """Return what the database holds now."""
         with self._using_database() as database:
-            unsent = self._sent.gaps(1, self._last_seq) if self._unsent else []
+            unsent = self._waiting(1, self._last_seq) if self._unsent else []
             return BufferCounts(
                 stored=self._stored,
                 unsent=self._unsent,
@@ -197,6 +275,10 @@ class Store:
                 last_seq=self._last_seq,
                 last_sent_ts=_first_ts(database.connection, reversed(self._sent), "DESC"),
                 bytes_used=file_bytes(self.path) + file_bytes(log_file(self.path)),
+                quarantined=_count(database.connection, self._quarantined),
+                events_unsent=self._events.count_unsent(database.connection),
+                folded=_counter(database.connection, "folded"),
+                dropped=_counter(database.connection, "dropped"),
             )
 
     def prune(self) -> int:
@@ -260,6 +342,7 @@ class Store:
             first, last = self._sent.add(*mark)
             connection.execute("DELETE FROM sent WHERE first BETWEEN ? AND ?", (first, last))
             connection.execute("INSERT INTO sent VALUES (?, ?)", (first, last))
+        self._events.write(connection, boot=database.boot)
         removed = 0
         if prune:
             removed = remove_expired(
@@ -274,11 +357,16 @@ class Store:
             self._last_seq = self._newest_seq()
             self._held.clear()
         self._marks.clear()
+        self._events.note_written()
         self.failure = None
         self._committed_at = time.monotonic()
         if prune and removed < SLICE_ROWS:
             self._pruned_at = self._committed_at
         return removed
+
+    def _waiting(self, first_seq: int, last_seq: int) -> list[SeqRange]:
+        """Return the ranges within first_seq to last_seq that are neither sent nor quarantined."""
+        return SeqRanges([*self._sent, *self._quarantined]).gaps(first_seq, last_seq)
 
     # ---- opening, failing, opening again ----
 
@@ -317,10 +405,11 @@ class Store:
         self._sent = SeqRanges(
             [*connection.execute("SELECT first, last FROM sent ORDER BY first"), *self._marks]
         )
-        given = connection.execute("SELECT max(seq) FROM sqlite_sequence").fetchone()[0] or 0
+        self._quarantined = SeqRanges(connection.execute("SELECT first, last FROM quarantined"))
+        given = _last_given_seq(connection)
         self._last_seq = max(self._last_seq, given)
         self._stored = _count(connection, [(1, self._last_seq)])
-        self._unsent = _count(connection, self._sent.gaps(1, self._last_seq))
+        self._unsent = _count(connection, self._waiting(1, self._last_seq))
 
     def _disconnect(self) -> None:
         if self._database is not None:
@@ -365,6 +454,29 @@ def _insert(database: Database, rows: Sequence[Row]) -> int:
 
 def _row(columns: Sequence[str], values: Sequence[Value]) -> Row:
     return {name: value for name, value in zip(columns, values, strict=True) if value is not None}
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    yield  # what fails here closes the connection, which rolls back
+    connection.execute("COMMIT")
+
+
+def _rewrite(connection: sqlite3.Connection, table: str, ranges: Iterable[SeqRange]) -> None:
+    connection.execute(f"DELETE FROM {table}")  # noqa: S608 -- one of two names above
+    connection.executemany(f"INSERT INTO {table} VALUES (?, ?)", ranges)  # noqa: S608
+
+
+def _last_given_seq(connection: sqlite3.Connection) -> int:
+    query = "SELECT seq FROM sqlite_sequence WHERE name = 'readings'"
+    found = connection.execute(query).fetchone()
+    return int(found[0]) if found else 0
+
+
+def _counter(connection: sqlite3.Connection, name: str) -> int:
+    found = connection.execute("SELECT value FROM counters WHERE name = ?", (name,)).fetchone()
+    return int(found[0]) if found else 0
 
 
 def _count(connection: sqlite3.Connection, ranges: Iterable[SeqRange]) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from agent.contract.catalogue import Row
+from agent.contract.events import Event
 
 SeqRange = tuple[int, int]
 """First and last seq, both included."""
@@ -33,6 +34,24 @@ class RowSource(Protocol):
 
     def mark_sent(self, first_seq: int, last_seq: int) -> None:
         """Note that the broker has these rows."""
+
+    def quarantine(self, first_seq: int, last_seq: int, reason: str) -> None:
+        """Offer these rows no more: no broker takes them."""
+
+    def resend(self, first_seq: int, last_seq: int) -> int:
+        """Take stored rows as unsent again; return how many."""
+
+    def salvaged_rows(self, limit: int) -> tuple[str, list[Row]]:
+        """Return an earlier epoch and unsent rows of it, ascending, or ("", []); not always unbroken."""
+
+    def mark_salvaged_sent(self, epoch: str, first_seq: int, last_seq: int) -> None:
+        """Note that the broker has these rows of an earlier epoch."""
+
+    def unsent_events(self, limit: int) -> list[Event]:
+        """Return the oldest events that are not acknowledged, at most `limit`."""
+
+    def mark_event_sent(self, number: int) -> None:
+        """Note that the broker has this event."""
 
     def counts(self) -> RowCounts:
         """Return what is known of the store as a whole."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.contract.catalogue import Row
+from agent.contract.events import Event, Evidence
 from agent.errors import StoreUnusable
 
 EPOCH = "9f2c01ab"
@@ -56,6 +57,11 @@ class RecordingRows:
         self.sent: set[int] = set()
         self.marks: list[tuple[int, int]] = []
         self.mistakes: list[str] = []
+        self.quarantined: list[tuple[int, int, str]] = []
+        self.resent: list[tuple[int, int]] = []
+        self.salvaged: dict[str, list[Row]] = {}
+        self.events: list[Event] = []
+        self.sent_events: list[int] = []
         self.failing = False
         self.touched = 0
         self.add(count)
@@ -91,6 +97,8 @@ class RecordingRows:
             taken = {seq for first, last in leased for seq in range(first, last + 1)}
             if len(taken) != sum(last - first + 1 for first, last in leased):
                 self.mistakes.append(f"a row is leased twice: {leased}")
+            for first, last, _reason in self.quarantined:
+                taken |= set(range(first, last + 1))
             free = [seq for seq in self._rows if seq not in self.sent and seq not in taken]
             run: list[int] = []
             for seq in reversed(free) if newest else free:
@@ -111,6 +119,69 @@ class RecordingRows:
                 self.sent.add(seq)
             self.marks.append((first_seq, last_seq))
 
+    def quarantine(self, first_seq: int, last_seq: int, reason: str) -> None:
+        """Offer rows no more."""
+        with self._lock:
+            self._check()
+            self.quarantined.append((first_seq, last_seq, reason))
+
+    def resend(self, first_seq: int, last_seq: int) -> int:
+        """Take sent rows as unsent again."""
+        with self._lock:
+            self._check()
+            again = self.sent & set(range(first_seq, last_seq + 1))
+            self.sent -= again
+            self.resent.append((first_seq, last_seq))
+            return len(again)
+
+    def salvaged_rows(self, limit: int) -> tuple[str, list[Row]]:
+        """Return rows of an earlier epoch."""
+        with self._lock:
+            self._check()
+            for epoch, rows in sorted(self.salvaged.items()):
+                return epoch, [dict(row) for row in rows[:limit]]
+            return "", []
+
+    def mark_salvaged_sent(self, epoch: str, first_seq: int, last_seq: int) -> None:
+        """Take rows of an earlier epoch off, each once."""
+        with self._lock:
+            self._check()
+            left = [row for row in self.salvaged[epoch] if not first_seq <= _seq(row) <= last_seq]
+            if len(left) == len(self.salvaged.pop(epoch)):
+                self.mistakes.append(f"nothing salvaged in {epoch} {first_seq}-{last_seq}")
+            if left:
+                self.salvaged[epoch] = left
+
+    def happen(self, type_: str, what: str, evidence: Evidence) -> None:
+        """Store an event."""
+        with self._lock:
+            self.events.append(
+                Event(
+                    epoch=self.epoch,
+                    number=len(self.events) + 1,
+                    type=type_,
+                    ts=1_768_953_600,
+                    ts_quality="ntp",
+                    seq=self._last_seq,
+                    what=what,
+                    evidence=evidence,
+                )
+            )
+
+    def unsent_events(self, limit: int) -> list[Event]:
+        """Return the oldest events that are not marked."""
+        with self._lock:
+            self._check()
+            return [event for event in self.events if event.number not in self.sent_events][:limit]
+
+    def mark_event_sent(self, number: int) -> None:
+        """Note an event as sent, once."""
+        with self._lock:
+            self._check()
+            if number in self.sent_events:
+                self.mistakes.append(f"event {number} is marked sent twice")
+            self.sent_events.append(number)
+
     def counts(self) -> Counts:
         """Return the newest seq."""
         with self._lock:
@@ -121,3 +192,9 @@ class RecordingRows:
         self.touched += 1
         if self.failing:
             raise StoreUnusable("the store is broken for a test")
+
+
+def _seq(row: Row) -> int:
+    seq = row["seq"]
+    assert isinstance(seq, int)
+    return seq
