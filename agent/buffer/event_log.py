@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from agent.buffer.true_time import TrueTimes
 from agent.contract.events import Event, Evidence
 
 HELD = 100
@@ -78,14 +79,16 @@ class EventLog:
         self._held.clear()
         self._marks.clear()
 
-    def unsent(self, connection: sqlite3.Connection, *, epoch: str, limit: int) -> list[Event]:
-        """Return the oldest committed events that are not acknowledged, at most `limit`."""
+    def unsent(
+        self, connection: sqlite3.Connection, times: TrueTimes, *, epoch: str, limit: int
+    ) -> list[Event]:
+        """Return the oldest committed events that are not acknowledged, at most `limit`, in true time."""
         query = (
-            "SELECT number, type, ts, ts_quality, seq, what, evidence FROM events"
+            "SELECT number, type, boot, uptime_s, ts, ts_quality, seq, what, evidence FROM events"
             " WHERE sent = 0 ORDER BY number LIMIT ?"
         )
         found = connection.execute(query, (limit + len(self._marks),)).fetchall()
-        return [_event(epoch, *values) for values in found if values[0] not in self._marks][:limit]
+        return [_event(times, epoch, *values) for values in found if values[0] not in self._marks][:limit]
 
     def count_unsent(self, connection: sqlite3.Connection) -> int:
         """Return how many committed events are not acknowledged."""
@@ -93,14 +96,15 @@ class EventLog:
         return max(0, int(unsent) - len(self._marks))
 
 
-def _event(epoch: str, number: int, type_: str, ts: int, quality: str, *rest: Any) -> Event:
-    seq, what, evidence = rest
+def _event(times: TrueTimes, epoch: str, number: int, type_: str, *rest: Any) -> Event:
+    boot, uptime_s, ts, quality, seq, what, evidence = rest
+    moment = times.corrected({"boot": boot, "uptime_s": uptime_s, "ts": ts, "ts_quality": quality})
     return Event(
         epoch=epoch,
         number=number,
         type=type_,
-        ts=ts,
-        ts_quality=quality,
+        ts=int(moment["ts"] or 0),
+        ts_quality=str(moment["ts_quality"]),
         seq=seq,
         what=what,
         evidence=json.loads(evidence),

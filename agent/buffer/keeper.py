@@ -141,6 +141,14 @@ class Keeper:
         """Take an event as acknowledged."""
         self._ask(lambda store: store.mark_event_sent(number))
 
+    def note_true_time(self, true_s: float, quality: str) -> int:
+        """Take in when this boot began, by a clock that can be believed: see Store.note_true_time."""
+        return self._ask(lambda store: store.note_true_time(true_s, quality))
+
+    def newest_true_ts(self) -> int | None:
+        """Return the newest believable UTC second among the readings, None when there is none."""
+        return self._ask(Store.newest_true_ts)
+
     def counts(self) -> BufferCounts:
         """Return what the database holds: see BufferCounts."""
         return self._ask(Store.counts)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agent.buffer import schema
 from agent.buffer.faults import Damaged, is_damage, primary_code
+from agent.buffer.true_time import note_boot
 from agent.buffer.upgrade import upgrade_in_child
 from agent.language import _
 
@@ -109,9 +110,10 @@ def _create_missing(connection: sqlite3.Connection, path: Path, boot_id: str) ->
         connection.execute(statement)
     made = connection.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", (os.urandom(4).hex(),))
     connection.execute("INSERT OR IGNORE INTO boots (boot_id) VALUES (?)", (boot_id,))
+    (boot,) = connection.execute("SELECT boot FROM boots WHERE boot_id = ?", (boot_id,)).fetchone()
+    note_boot(connection, boot=boot)
     connection.execute("COMMIT")
     epoch: str = connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0]
-    boot: int = connection.execute("SELECT boot FROM boots WHERE boot_id = ?", (boot_id,)).fetchone()[0]
     if made.rowcount:
         log.info(_("New reading database {path}, epoch {epoch}").format(path=path, epoch=epoch))
     return epoch, boot

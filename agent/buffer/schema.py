@@ -53,6 +53,9 @@ def create_statements() -> tuple[str, ...]:
         f"CREATE TABLE IF NOT EXISTS readings ({', '.join(columns)}) STRICT",
         # Acknowledged seqs as merged ranges: marking a batch of 60 changes one row, not 60.
         "CREATE TABLE IF NOT EXISTS sent (first INTEGER PRIMARY KEY, last INTEGER NOT NULL) STRICT",
+        # Where each boot's rows begin, and the UTC second at which it began as soon as that is known.
+        "CREATE TABLE IF NOT EXISTS clocks (boot INTEGER PRIMARY KEY, first_seq INTEGER NOT NULL,"
+        " true_s REAL, quality TEXT NOT NULL) STRICT",
         # Rows that no broker takes; they stay, and are not offered until somebody asks for them again.
         "CREATE TABLE IF NOT EXISTS quarantined (first INTEGER PRIMARY KEY, last INTEGER NOT NULL) STRICT",
         "CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY AUTOINCREMENT, type TEXT NOT NULL,"

@@ -25,6 +25,7 @@ from agent.buffer.opening import Database, file_bytes, log_file, open_database
 from agent.buffer.ranges import SeqRange, SeqRanges
 from agent.buffer.retention import SLICE_ROWS, remove_expired
 from agent.buffer.schema import storable, wanted_columns
+from agent.buffer.true_time import TrueTimes
 from agent.contract.catalogue import Row, Value
 from agent.contract.events import Event, Evidence
 from agent.errors import StoreUnusable
@@ -105,6 +106,7 @@ class Store:
         self._sent = SeqRanges()
         self._quarantined = SeqRanges()
         self._events = EventLog()
+        self._times: TrueTimes | None = None
         self._last_seq = 0
         self._stored = 0
         self._unsent = 0
@@ -169,7 +171,7 @@ class Store:
     # ---- for the one who sends ----
 
     def unsent_rows(self, *, newest: bool, limit: int, leased: Sequence[SeqRange]) -> list[Row]:
-        """Return at most `limit` committed, unacknowledged rows, ascending by seq.
+        """Return at most `limit` committed, unacknowledged rows, ascending by seq, in true time as known.
 
         They are one unbroken run: no sent and no leased row lies between them. newest: the end of the
         newest run, else the start of the oldest. leased: ranges that are already on their way.
@@ -184,7 +186,8 @@ class Store:
             for first, last in reversed(runs) if newest else runs:
                 found = database.connection.execute(query, (first, last, max(limit, 0))).fetchall()
                 if found:
-                    return [_row(database.columns, values) for values in sorted(found)]
+                    correct = self._true_times().corrected
+                    return [correct(_row(database.columns, values)) for values in sorted(found)]
             return []
 
     def mark_sent(self, first_seq: int, last_seq: int) -> None:
@@ -256,11 +259,40 @@ class Store:
     def unsent_events(self, limit: int) -> list[Event]:
         """Return the oldest committed events that are not acknowledged, at most `limit`."""
         with self._using_database() as database:
-            return self._events.unsent(database.connection, epoch=self.epoch, limit=limit)
+            return self._events.unsent(database.connection, self._true_times(), epoch=self.epoch, limit=limit)
 
     def mark_event_sent(self, number: int) -> None:
         """Take an event as acknowledged; reaches the disk with the next commit."""
         self._events.mark_sent(number)
+
+    # ---- for the one who knows the time ----
+
+    def note_true_time(self, true_s: float, quality: str) -> int:
+        """Take in when this boot began (UTC seconds) by a clock of this ts_quality.
+
+        Says so of every row of the boot, and of those before it that waited for a neighbour. Rows that went
+        out meanwhile under no or a worse time are unsent again; returns how many. What says nothing new
+        is passed over.
+        """
+        with self._using_database() as database:
+            times = self._true_times()
+            if not times.improves(true_s, quality):
+                return 0
+            first_seq = times.first_seq_without_anchor()
+            with _transaction(database.connection):
+                times.write_anchor(true_s, quality)
+            self._times = TrueTimes(database.connection, boot=database.boot)
+            query = (
+                "SELECT min(seq), max(seq) FROM readings WHERE seq >= ? AND ts_quality = 'unset' AND EXISTS"
+                " (SELECT 1 FROM sent WHERE readings.seq BETWEEN sent.first AND sent.last)"
+            )
+            first, last = database.connection.execute(query, (first_seq,)).fetchone()
+        return self.resend(first, last) if first is not None else 0
+
+    def newest_true_ts(self) -> int | None:
+        """Return the newest believable UTC second among the readings, None when there is none."""
+        with self._using_database():
+            return self._true_times().newest_true_ts()
 
     # ---- for both ----
 
@@ -271,9 +303,9 @@ class Store:
             return BufferCounts(
                 stored=self._stored,
                 unsent=self._unsent,
-                oldest_unsent_ts=_first_ts(database.connection, unsent, "ASC"),
+                oldest_unsent_ts=self._first_ts(database.connection, unsent, "ASC"),
                 last_seq=self._last_seq,
-                last_sent_ts=_first_ts(database.connection, reversed(self._sent), "DESC"),
+                last_sent_ts=self._first_ts(database.connection, reversed(self._sent), "DESC"),
                 bytes_used=file_bytes(self.path) + file_bytes(log_file(self.path)),
                 quarantined=_count(database.connection, self._quarantined),
                 events_unsent=self._events.count_unsent(database.connection),
@@ -346,7 +378,11 @@ class Store:
         removed = 0
         if prune:
             removed = remove_expired(
-                connection, self._sent, keep_days=self._keep_days, max_pages=database.max_pages
+                connection,
+                self._sent,
+                self._true_times(),
+                keep_days=self._keep_days,
+                max_pages=database.max_pages,
             )
         inserted = _insert(database, rows)
         connection.execute("COMMIT")
@@ -363,6 +399,22 @@ class Store:
         if prune and removed < SLICE_ROWS:
             self._pruned_at = self._committed_at
         return removed
+
+    def _true_times(self) -> TrueTimes:
+        assert self._times is not None, "the database is open"
+        return self._times
+
+    def _first_ts(self, connection: sqlite3.Connection, ranges: Iterable[SeqRange], order: str) -> int | None:
+        """Return the true `ts` of the first row within `ranges` that has one, in the given order, or None."""
+        query = (
+            "SELECT seq FROM readings WHERE seq BETWEEN ? AND ? AND ts NOT NULL"  # noqa: S608 -- two words
+            f" ORDER BY seq {order} LIMIT 1"
+        )
+        for first_and_last in ranges:
+            found = connection.execute(query, first_and_last).fetchone()
+            if found:
+                return self._true_times().ts_of(found[0])
+        return None
 
     def _waiting(self, first_seq: int, last_seq: int) -> list[SeqRange]:
         """Return the ranges within first_seq to last_seq that are neither sent nor quarantined."""
@@ -401,6 +453,7 @@ class Store:
         """Ask the file what it holds: after a failure only the file knows."""
         connection = database.connection
         self.epoch, self.boot = database.epoch, database.boot
+        self._times = TrueTimes(connection, boot=database.boot)
         self.damaged_file = database.damaged_file or self.damaged_file
         self._sent = SeqRanges(
             [*connection.execute("SELECT first, last FROM sent ORDER BY first"), *self._marks]
@@ -482,13 +535,3 @@ def _counter(connection: sqlite3.Connection, name: str) -> int:
 def _count(connection: sqlite3.Connection, ranges: Iterable[SeqRange]) -> int:
     query = "SELECT count(*) FROM readings WHERE seq BETWEEN ? AND ?"
     return sum(connection.execute(query, first_and_last).fetchone()[0] for first_and_last in ranges)
-
-
-def _first_ts(connection: sqlite3.Connection, ranges: Iterable[SeqRange], order: str) -> int | None:
-    """Return `ts` of the first row within `ranges` that has one, in the given order, or None."""
-    query = f"SELECT ts FROM readings WHERE seq BETWEEN ? AND ? AND ts NOT NULL ORDER BY seq {order} LIMIT 1"  # noqa: S608
-    for first_and_last in ranges:
-        found = connection.execute(query, first_and_last).fetchone()
-        if found:
-            return int(found[0])
-    return None

@@ -12,8 +12,8 @@ from pathlib import Path
 TIME_ERROR = 5
 CLOCK_CHIPS = Path("/sys/class/rtc")
 
-# 2026-01-01T00:00Z: a clock that shows less was never set, whatever its chip says.
 AGENT_BIRTH_TS = 1767225600
+"""2026-01-01T00:00Z: a clock that shows less was never set, whatever its chip says."""
 
 # struct timex is 208 bytes on 64-bit Linux and less elsewhere; zeros ask to read and change nothing.
 _TIMEX_BYTES = 512
@@ -53,3 +53,18 @@ class ClockCollector:
     def _kernel_is_synchronised(self) -> bool:
         state = int(self._libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES)))
         return 0 <= state < TIME_ERROR
+
+
+def raise_to_floor(floor_ts: float) -> bool:
+    """Set a system clock that was never set to `floor_ts`; return whether that was wanted and done.
+
+    Only a clock before AGENT_BIRTH_TS is touched: with one of 1970 no certificate is valid yet, and with one
+    that is merely late most are. Not every platform lets the agent do it; then nothing happens.
+    """
+    if time.time() >= AGENT_BIRTH_TS or floor_ts < AGENT_BIRTH_TS:
+        return False
+    try:
+        time.clock_settime(time.CLOCK_REALTIME, floor_ts)
+    except (OSError, OverflowError):
+        return False
+    return True

@@ -18,6 +18,8 @@ from agent.modem.cells import Cell
 from agent.modem.conversation import Conversation, ModemSilent, check_command
 from agent.modem.find import PortFinder
 from agent.modem.memory import ModemMemory
+from agent.modem.network_time import COMMAND as NETWORK_TIME_COMMAND
+from agent.modem.network_time import network_time_ts
 from agent.modem.port import PortBusy, PortLost, PortStuck, SerialPort, busy, holders
 from agent.modem.session import ModemSession
 
@@ -25,6 +27,8 @@ log = logging.getLogger("sinyal.modem")
 
 POLL_LIMIT_S = 17.0
 """No poll asks for longer; with opening and closing the port it ends within 20 s."""
+
+NETWORK_TIME_LIMIT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,24 @@ class ModemPoller:
                 return session.read_cells()
             except SinyalError as fault:
                 raise self._give_up(fault)[1] from None
+
+    def network_time_ts(self, floor_ts: float) -> int | None:
+        """Return the UTC second that the network told the modem, None when it told none; never raises.
+
+        floor_ts: a UTC second that is certainly past. Only a modem that is registered and answered the last
+        reading is asked.
+        """
+        with self._lock:
+            registered = self._last.get("registration") in ("home", "roaming")
+            if self._open_modem is None or not registered or self._closing.is_set():
+                return None
+            conversation, _session = self._open_modem
+            try:
+                conversation.ends_at = time.monotonic() + NETWORK_TIME_LIMIT_S
+                reply = conversation.ask(NETWORK_TIME_COMMAND, deadline_s=NETWORK_TIME_LIMIT_S)
+            except SinyalError:
+                return None  # the next reading finds out what is wrong
+            return network_time_ts(reply.lines, floor_ts=floor_ts)
 
     def inventory(self) -> Mapping[str, Value]:
         """Return manufacturer, model, firmware, imei, iccid and imsi as last seen, unknown ones absent."""

@@ -10,13 +10,13 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from agent import __version__
 from agent.buffer.keeper import Keeper
-from agent.collectors.clock import ClockCollector
+from agent.collectors.clock import AGENT_BIRTH_TS, ClockCollector, raise_to_floor
 from agent.collectors.host import HostCollector
 from agent.collectors.uplink import UplinkCollector
 from agent.config.load import LoadedConfig
@@ -24,6 +24,7 @@ from agent.config.model import Config
 from agent.contract.catalogue import catalogue
 from agent.errors import ConfigMistake, NoPermission, SinyalError, StoreUnusable
 from agent.language import _
+from agent.modem.network_time import LATEST_AFTER_FLOOR_S
 from agent.modem.poll import ModemPoller
 from agent.pipeline.agent_reading import AgentCollector
 from agent.pipeline.control import ControlServer
@@ -31,6 +32,7 @@ from agent.pipeline.modem_control import modem_answerers
 from agent.pipeline.sampler import Sampler
 from agent.pipeline.snapshot import DaemonLock, write_snapshot
 from agent.pipeline.stop_signal import StopSignal
+from agent.pipeline.true_clock import TrueClock
 from agent.publish.forwarder import Forwarder
 
 log = logging.getLogger("sinyal")
@@ -80,9 +82,13 @@ class Daemon:
             inventory=self.inventory,
         )
         self._forwarding = False
+        self._clock = TrueClock(ClockCollector(), self._keeper, self._modem.network_time_ts)
+        self._provisioned_ts = newest_file_ts(
+            [loaded.path, config.broker.ca_file, config.broker.cert_file, config.broker.key_file]
+        )
         self._sampler = Sampler(
             [
-                ClockCollector(),
+                self._clock,
                 self._modem,
                 HostCollector(state),
                 UplinkCollector(config.uplink.interface),
@@ -135,6 +141,7 @@ class Daemon:
         except StoreUnusable:
             # The sampler says so, once, when it meets the same failure.
             return
+        self._raise_clock()
         self._forwarder.start()
         self._forwarding = True
         log.info(
@@ -144,6 +151,17 @@ class Daemon:
                 boot=self._keeper.boot,
             )
         )
+
+    def _raise_clock(self) -> None:
+        """Let a clock that was never set begin at the newest moment that is certainly past."""
+        newest_ts = 0
+        with contextlib.suppress(StoreUnusable):
+            newest_ts = self._keeper.newest_true_ts() or 0
+        floor_ts = max(AGENT_BIRTH_TS, newest_ts, self._provisioned_ts)
+        if raise_to_floor(floor_ts):
+            shown = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(floor_ts))
+            log.warning(_("the system clock was never set; it begins at {when}").format(when=shown))
+            self._keeper.note_event("clock", "raised_to_floor", {"floor_ts": floor_ts})
 
     def _on_reading(self) -> None:
         self._forwarder.wake()
@@ -241,6 +259,16 @@ def run_daemon(loaded: LoadedConfig) -> int:
         return Daemon(loaded, stop).run()
     finally:
         lock.release()
+
+
+def newest_file_ts(files: Iterable[Path | None]) -> int:
+    """Return when the newest of these files was written (UTC seconds, no far future), 0 without any."""
+    written = [0]
+    for file in files:
+        with contextlib.suppress(OSError):
+            if file is not None:
+                written.append(int(file.stat().st_mtime))
+    return max(ts for ts in written if ts <= AGENT_BIRTH_TS + LATEST_AFTER_FLOOR_S)
 
 
 def _make_folder(folder: Path) -> None:

@@ -17,7 +17,7 @@ def seqs(rows: list[Row]) -> list[Value]:
 
 
 def set_clock(monkeypatch: pytest.MonkeyPatch, ts: int) -> None:
-    monkeypatch.setattr("agent.buffer.retention.time", SimpleNamespace(time=lambda: ts))
+    monkeypatch.setattr("agent.buffer.retention.certain_now_ts", lambda _times: ts)
 
 
 def test_a_row_comes_back_as_it_was_given(open_store: OpenStore) -> None:

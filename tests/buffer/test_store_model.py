@@ -37,7 +37,7 @@ class StoreMachine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr("agent.buffer.retention.time", SimpleNamespace(time=lambda: NOW_TS))
+        self.patch.setattr("agent.buffer.retention.certain_now_ts", lambda _times: NOW_TS)
         self.folder = Path(tempfile.mkdtemp())
         self.number = 0
         self.committed: dict[int, Row] = {}
@@ -80,13 +80,20 @@ class StoreMachine(RuleBasedStateMachine):
         return removed
 
     def prune_model(self) -> int:
-        expired = []
+        expired: list[int] = []
+        without_time: list[int] = []
         for seq in sorted(self.committed):
-            if seq in self.sent:
-                ts = self.committed[seq].get("ts")
-                if isinstance(ts, int) and ts >= NOW_TS - KEEP_DAYS * 86400:
-                    break
-                expired.append(seq)
+            if seq not in self.sent:
+                without_time.clear()
+                continue
+            ts = self.committed[seq].get("ts")
+            if ts is None:
+                without_time.append(seq)
+                continue
+            if isinstance(ts, int) and ts >= NOW_TS - KEEP_DAYS * 86400:
+                break
+            expired += [*without_time, seq]
+            without_time.clear()
         for seq in expired:
             del self.committed[seq]
         return len(expired)
