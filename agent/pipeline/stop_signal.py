@@ -1,7 +1,9 @@
 """Being told to stop, safely: SIGTERM, Ctrl-C, or a terminal that goes away.
 
 A handler that touches a lock (threading.Event.set does) can deadlock with the very thread it interrupts, so
-ours only writes a byte into a pipe, and the main thread waits for that pipe.
+ours only writes a byte into a pipe, and the main thread waits for that pipe. The kernel may give the signal
+to any thread, and Python's handler would then wait until the main thread wakes for another reason: hence the
+byte is written by the interpreter itself, in whatever thread was hit.
 """
 
 import contextlib
@@ -20,6 +22,7 @@ class StopSignal:
         self._told, self._teller = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         for number in STOP_SIGNALS:
             signal.signal(number, self._catch)
+        signal.set_wakeup_fd(self._teller, warn_on_full_buffer=False)
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until told to stop, at most timeout_s; return whether a stop signal has ever come."""
