@@ -6,6 +6,7 @@ disk, and for that no longer than CALL_S.
 
 import logging
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -148,6 +149,14 @@ class Keeper:
     def newest_true_ts(self) -> int | None:
         """Return the newest believable UTC second among the readings, None when there is none."""
         return self._ask(Store.newest_true_ts)
+
+    def read(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """Let `work` ask the database, in the thread that owns it: see Store.read."""
+        return self._ask(lambda store: store.read(work))
+
+    def write(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """Let `work` change tables of its own in one durable transaction: see Store.write."""
+        return self._ask(lambda store: store.write(work))
 
     def counts(self) -> BufferCounts:
         """Return what the database holds: see BufferCounts."""

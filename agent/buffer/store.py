@@ -14,10 +14,11 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from agent.buffer.event_log import EventLog
 from agent.buffer.faults import explain, is_damage, primary_code
@@ -38,6 +39,8 @@ RETRY_S = 5.0
 # Readings come a little early or late: one that is nearly due for its commit does not wait for the clock.
 NEARLY_DUE = 0.75
 PRUNE_EVERY_S = 3600.0
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +299,21 @@ class Store:
 
     # ---- for both ----
 
+    def read(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """Let `work` ask the database and return its answer; it must change nothing."""
+        with self._using_database() as database:
+            return work(database.connection)
+
+    def write(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """Let `work` change tables of its own in one durable transaction and return its answer.
+
+        What is held in RAM is committed first. When this raises StoreUnusable nothing was changed, or (after
+        a failed sync) all of it: `work` must bear being done twice.
+        """
+        self.commit()
+        with self._using_database() as database, _transaction(database.connection):
+            return work(database.connection)
+
     def counts(self) -> BufferCounts:
         """Return what the database holds now."""
         with self._using_database() as database:
@@ -512,7 +530,11 @@ def _row(columns: Sequence[str], values: Sequence[Value]) -> Row:
 @contextmanager
 def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
-    yield  # what fails here closes the connection, which rolls back
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
     connection.execute("COMMIT")
 
 

@@ -383,3 +383,19 @@ def test_it_logs_the_making_of_a_new_file_only(
 
 def test_sqlite_is_new_enough_for_strict_tables() -> None:
     assert sqlite3.sqlite_version_info >= (3, 37)
+
+
+def test_other_tables_change_wholly_or_not_at_all(open_store: OpenStore, path: Path) -> None:
+    store = open_store()
+    store.write(lambda connection: connection.execute("CREATE TABLE extra (number INTEGER)"))
+    store.write(lambda connection: connection.execute("INSERT INTO extra VALUES (1)"))
+
+    def fail(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO extra VALUES (2)")
+        connection.execute("INSERT INTO nowhere VALUES (2)")
+
+    with pytest.raises(StoreUnusable):
+        store.write(fail)
+    assert store.read(lambda connection: connection.execute("SELECT number FROM extra").fetchall()) == [(1,)]
+    store.close()
+    assert query(path, "SELECT number FROM extra") == [(1,)]
