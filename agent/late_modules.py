@@ -30,3 +30,19 @@ def load_late(names: Iterable[str]) -> None:
     for name in names:
         if name not in sys.modules:
             sys.modules[name] = _LateModule(name)
+
+
+DAEMON_NEVER_NEEDS = (
+    "base64",
+    "glob",
+    "inspect",
+    "ipaddress",
+    "locale",
+    "subprocess",
+    "textwrap",
+    "tokenize",
+    "traceback",
+    "uuid",
+)
+"""Imported by psutil, paho, pathlib, logging and dataclasses, and used by none of them in daily work: 2 MB of
+the daemon's 28, and milliseconds of `sinyal status`."""

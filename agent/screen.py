@@ -3,9 +3,17 @@
 import time
 from collections.abc import Iterable
 
+from agent.errors import SinyalError
 from agent.language import N_, _, current_language, ngettext
 
 COLUMNS = 80
+
+
+def failure_line(failure: SinyalError) -> str:
+    """Return a failure as the one line that a person at the gateway meets."""
+    line = f"sinyal: {failure.what}."
+    return f"{line} {_('Next step:')} {failure.next_step}." if failure.next_step else line
+
 
 WIB_OFFSET_S = 7 * 3600
 """Western Indonesian Time is UTC+7 all year (Keppres 41/1987)."""

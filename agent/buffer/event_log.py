@@ -21,6 +21,8 @@ KEPT = 1000
 
 @dataclass(frozen=True, slots=True)
 class _HeldEvent:
+    """An event that is not committed yet, with the clocks of its moment."""
+
     type: str
     what: str
     evidence: Evidence

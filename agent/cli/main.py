@@ -182,10 +182,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _say(error: SinyalError) -> None:
-    line = f"sinyal: {error.what}."
-    if error.next_step:
-        line += " " + _("Next step:") + f" {error.next_step}."
-    print(line, file=sys.stderr)
+    print(screen.failure_line(error), file=sys.stderr)
 
 
 def _say_unexpected(error: Exception, arguments: Sequence[str]) -> int:

@@ -5,7 +5,6 @@ are told apart from true time as far as that is possible, and nothing is set in 
 network time (+CTZU) stays as its operator left it.
 """
 
-import calendar
 import re
 from collections.abc import Sequence
 
@@ -20,6 +19,9 @@ _ANSWER = re.compile(
 )
 _FARTHEST_ZONE_QUARTERS = 56  # UTC+14
 
+_DAYS_TO_2000 = 10957
+_MONTH_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
 
 def network_time_ts(lines: Sequence[str], *, floor_ts: float) -> int | None:
     """Return the UTC second that an answer to AT+CCLK? tells, None when it cannot be true.
@@ -32,11 +34,22 @@ def network_time_ts(lines: Sequence[str], *, floor_ts: float) -> int | None:
         if match is None:
             continue
         year, month, day, hour, minute, second, quarters = (int(group) for group in match.groups())
-        if not (1 <= month <= 12 and 1 <= day <= calendar.monthrange(2000 + year, month)[1]):
+        if not (1 <= month <= 12 and 1 <= day <= _days_of_month(year, month)):
             return None
         if hour > 23 or minute > 59 or second > 60 or abs(quarters) > _FARTHEST_ZONE_QUARTERS:
             return None
-        local_s = calendar.timegm((2000 + year, month, day, hour, minute, second))
-        ts = local_s - 900 * quarters
+        days = _DAYS_TO_2000 + 365 * year + (year + 3) // 4 + _days_before(year, month) + day - 1
+        ts = 86400 * days + 3600 * hour + 60 * minute + second - 900 * quarters
         return ts if floor_ts <= ts <= floor_ts + LATEST_AFTER_FLOOR_S else None
     return None
+
+
+# Not the calendar module: a daemon has no other use for it. 2000 to 2099 have a leap day every fourth year.
+
+
+def _days_of_month(year: int, month: int) -> int:
+    return _MONTH_DAYS[month - 1] + (month == 2 and year % 4 == 0)
+
+
+def _days_before(year: int, month: int) -> int:
+    return sum(_days_of_month(year, earlier) for earlier in range(1, month))

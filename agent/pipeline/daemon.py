@@ -19,7 +19,6 @@ from agent.buffer.keeper import Keeper
 from agent.collectors.clock import AGENT_BIRTH_TS, ClockCollector, raise_to_floor
 from agent.collectors.host import HostCollector
 from agent.collectors.uplink import UplinkCollector
-from agent.config.load import LoadedConfig
 from agent.config.model import Config
 from agent.contract.catalogue import catalogue
 from agent.errors import ConfigMistake, NoPermission, SinyalError, StoreUnusable
@@ -55,11 +54,10 @@ _M_ARENA_MAX = -8  # both: mallopt(3)
 class Daemon:
     """A running gateway, wired from its configuration."""
 
-    def __init__(self, loaded: LoadedConfig, stop: StopSignal) -> None:
-        self._config: Config = loaded.config
+    def __init__(self, config: Config, file: Path, stop: StopSignal) -> None:
+        self._config = config
         self._started_ts = time.time()
         self._stop = stop
-        config = self._config
         state = config.paths.state
         self._keeper = Keeper(
             state / DATABASE_NAME,
@@ -84,7 +82,7 @@ class Daemon:
         self._forwarding = False
         self._clock = TrueClock(ClockCollector(), self._keeper, self._modem.network_time_ts)
         self._provisioned_ts = newest_file_ts(
-            [loaded.path, config.broker.ca_file, config.broker.cert_file, config.broker.key_file]
+            [file, config.broker.ca_file, config.broker.cert_file, config.broker.key_file]
         )
         self._sampler = Sampler(
             [
@@ -231,18 +229,15 @@ class Daemon:
         self._keeper.close()
 
 
-def run_daemon(loaded: LoadedConfig) -> int:
-    """Run the agent until it is told to stop; return the exit code.
+def run_daemon(config: Config, *, file: Path) -> int:
+    """Run the agent until it is told to stop; return the exit code. file is where `config` came from.
 
     Raises ConfigMistake without a gateway id, NoPermission when a folder cannot be made or written, and
     SinyalError when another agent already runs in these folders.
     """
-    config = loaded.config
     if not config.gateway.id:
         raise ConfigMistake(
-            _("{file}: gateway.id is empty; the agent must know which gateway it is").format(
-                file=loaded.path
-            ),
+            _("{file}: gateway.id is empty; the agent must know which gateway it is").format(file=file),
             _("sinyal config set gateway.id NAME"),
         )
     for folder in (config.paths.state, config.paths.runtime):
@@ -256,7 +251,7 @@ def run_daemon(loaded: LoadedConfig) -> int:
         log.info(
             _("sinyal {version} starts for gateway {id}").format(version=__version__, id=config.gateway.id)
         )
-        return Daemon(loaded, stop).run()
+        return Daemon(config, file, stop).run()
     finally:
         lock.release()
 

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,6 +34,13 @@ FLOOR = 1_767_225_600  # 2026-01-01T00:00Z
 )
 def test_only_a_time_that_can_be_true_is_taken(line: str, ts: int | None) -> None:
     assert network_time_ts([line], floor_ts=FLOOR) == ts
+
+
+def test_the_days_are_counted_as_the_calendar_does() -> None:
+    for day in range(74 * 365):
+        moment = time.gmtime(FLOOR + 86400 * day)
+        line = time.strftime('+CCLK: "%y/%m/%d,%H:%M:%S+00"', moment)
+        assert network_time_ts([line], floor_ts=FLOOR + 86400 * day) == FLOOR + 86400 * day
 
 
 def test_the_last_answer_before_the_end_counts() -> None:
