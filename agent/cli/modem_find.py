@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     """List the ports; return 4 when none of them is a modem's."""
     values = configured(args)
     ends_at = time.monotonic() + PROBE_LIMIT_S
-    used = port_of_daemon(values["paths.runtime"]) if daemon_runs(values["paths.runtime"]) else None
+    used = port_of_daemon(values) if daemon_runs(values["paths.runtime"]) else None
     seen = [_look_at(port, used, ends_at) for port in _ports(str(values["modem.port"]))]
     auto = _auto(seen)
     if args.json:

@@ -3,15 +3,17 @@
 Whatever a modem or a port does becomes a `modem_state`; the log says it once when it changes.
 """
 
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from agent.contract.catalogue import Value
-from agent.errors import SinyalError
+from agent.errors import ModemUnavailable, SinyalError
 from agent.language import _
 from agent.modem.at_reply import Reply
 from agent.modem.cells import Cell
@@ -23,8 +25,19 @@ from agent.modem.session import ModemSession
 
 log = logging.getLogger("sinyal.modem")
 
+_Told = TypeVar("_Told")
+
 POLL_LIMIT_S = 17.0
 """No poll asks for longer; with opening and closing the port it ends within 20 s."""
+
+TURN_LIMIT_S = 17.5
+"""So long a person's question waits for those before it."""
+SHORT_POLL_S = 8.0
+"""So much time it has after a long wait all the same, or a healthy modem would seem silent."""
+
+
+class ModemOccupied(ModemUnavailable):
+    """Other questions are under way and do not end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +105,15 @@ class ModemPoller:
         wait twice; a restart seen here is told by the next `collect` too.
         """
         asked_at = time.monotonic()
-        with self._lock:
-            is_new = self._last_ended_at <= asked_at
-            values = self._take(asked_at)
-            if is_new and values["modem_state"] == "restarted":
-                self._has_untold_restart = True
-            return Look(values, self._sources, self._inventory, self._path, self._fault)
+        try:
+            with self._turn():
+                is_new = self._last_ended_at <= asked_at
+                values = self._take(asked_at)
+                if is_new and values["modem_state"] == "restarted":
+                    self._has_untold_restart = True
+                return Look(values, self._sources, self._inventory, self._path, self._fault)
+        except ModemOccupied as fault:
+            return Look({"modem_state": "busy"}, {}, self._inventory, self._path, fault)
 
     def ask(self, command: str, deadline_s: float) -> Reply:
         """Send one command of a person and return the reply; its final is None when no end came in time.
@@ -105,30 +121,45 @@ class ModemPoller:
         Raises SinyalError when the port or the modem fails, UsageMistake for what is no one line.
         """
         check_command(command)
-        with self._lock:
-            try:
-                ends_at = time.monotonic() + POLL_LIMIT_S
-                conversation, _session = self._open(ends_at)
-                conversation.ends_at = ends_at
-                return conversation.ask(command, deadline_s=deadline_s)
-            except SinyalError as fault:
-                raise self._give_up(fault)[1] from None
+        return self._in_turn(lambda conversation, _session: conversation.ask(command, deadline_s=deadline_s))
 
     def read_cells(self) -> list[Cell]:
         """Return the serving cell, aggregated carriers and neighbours, none after `close`.
 
         Raises SinyalError when the port or the modem fails.
         """
-        with self._lock:
-            if self._closing.is_set():
-                return []
+        if self._closing.is_set():
+            return []
+        return self._in_turn(lambda _conversation, session: session.read_cells())
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Have the modem alone; raises ModemOccupied rather than wait for ever."""
+        if not self._lock.acquire(timeout=TURN_LIMIT_S):
+            raise ModemOccupied(
+                _("the modem at {port} is still busy with earlier questions").format(port=self._path),
+                _("try again in a moment"),
+            )
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _in_turn(self, asking: Callable[[Conversation, ModemSession], _Told]) -> _Told:
+        """Ask for a person; how a question that ended meanwhile has failed counts for this one, too."""
+        asked_at = time.monotonic()
+        with self._turn():
+            if self._last_ended_at > asked_at and self._fault is not None:
+                raise self._fault
+            ends_at = _end_of_poll(asked_at)
             try:
-                ends_at = time.monotonic() + POLL_LIMIT_S
                 conversation, session = self._open(ends_at)
                 conversation.ends_at = ends_at
-                return session.read_cells()
+                return asking(conversation, session)
             except SinyalError as fault:
-                raise self._give_up(fault)[1] from None
+                state, self._fault = self._give_up(fault)
+                self._last, self._last_ended_at = {"modem_state": state}, time.monotonic()
+                raise self._fault from None
 
     def inventory(self) -> Mapping[str, Value]:
         """Return manufacturer, model, firmware, imei, iccid and imsi as last seen, unknown ones absent."""
@@ -153,12 +184,11 @@ class ModemPoller:
             return self._last
         if self._closing.is_set():
             return {"modem_state": "missing"}
-        self._last = self._take_new()
+        self._last = self._take_new(_end_of_poll(asked_at))
         self._last_ended_at = time.monotonic()
         return self._last
 
-    def _take_new(self) -> Mapping[str, Value]:
-        ends_at = time.monotonic() + POLL_LIMIT_S
+    def _take_new(self, ends_at: float) -> Mapping[str, Value]:
         was_open = self._port is not None
         try:
             try:
@@ -234,3 +264,7 @@ class ModemPoller:
         if self._port is not None:
             self._port.close()
         self._port = self._open_modem = None
+
+
+def _end_of_poll(asked_at: float) -> float:
+    return max(asked_at + POLL_LIMIT_S, time.monotonic() + SHORT_POLL_S)

@@ -1,6 +1,7 @@
 """`sinyal modem find|read|at` as typed: with and without a daemon, on healthy, sick and busy ports."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -276,6 +277,37 @@ def test_a_daemon_without_its_socket_is_named(gateway: Gateway) -> None:
     done = sinyal("modem", "read", "--config", str(gateway.config), "--lang", "en")
     assert done.returncode == 4
     assert SOCKET_NAME in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["read"], ["read", "--port"], ["at", "AT+CSQ"], ["find"]])
+def test_a_stopped_daemon_is_named_well_before_twenty_seconds(
+    arguments: list[str], gateway: Gateway, modem: SimulatedModem
+) -> None:
+    port = [str(modem.path)] if arguments[-1] == "--port" else []
+    gateway.signal(signal.SIGSTOP)
+    began = time.monotonic()
+    done = sinyal("modem", *arguments, *port, "--config", str(gateway.config), "--lang", "en")
+    assert time.monotonic() - began < LIMIT_S
+    if arguments != ["find"]:
+        assert done.returncode == 4
+        assert SOCKET_NAME in done.stderr and "stopped or stuck" in done.stderr
+        assert "Next step: restart" in done.stderr and len(done.stderr.splitlines()) == 1
+    gateway.signal(signal.SIGCONT)
+    assert sinyal("modem", "at", "AT+CSQ", "--config", str(gateway.config)).returncode == 0
+
+
+def test_what_the_daemon_tells_is_in_the_askers_language(tmp_path: Path) -> None:
+    running = Gateway(tmp_path / "gw", modem="/dev/no-such-port")
+    running.start()
+    try:
+        wait_until("socket", (running.folder / "run" / SOCKET_NAME).exists)
+        for action in (["read"], ["read", "--cells"], ["at", "AT"]):
+            config = ["--config", str(running.config)]
+            told = {lang: sinyal("modem", *action, *config, "--lang", lang).stderr for lang in ("id", "en")}
+            assert "there is no port /dev/no-such-port. Next step: plug" in told["en"]
+            assert "port /dev/no-such-port tidak ada. Langkah berikut: pasang" in told["id"]
+    finally:
+        running.stop_anyhow()
 
 
 def find(
