@@ -126,12 +126,11 @@ def speaks_at(device: str, ends_at: float) -> bool:
             return False
         conversation = Conversation(port)
         conversation.ends_at = ends_at
-        conversation.synchronise()
+        return conversation.synchronise()
     except (ModemSilent, PortLost, PortStuck):
         return False
     finally:
         port.close()
-    return True
 
 
 class PortFinder:

@@ -21,7 +21,7 @@ from agent.modem.conversation import Conversation, ModemSilent, check_command
 from agent.modem.find import PortFinder
 from agent.modem.memory import ModemMemory
 from agent.modem.port import PortBusy, PortLost, PortStuck, SerialPort, busy, holders
-from agent.modem.session import ModemSession
+from agent.modem.session import Gap, ModemSession
 
 log = logging.getLogger("sinyal.modem")
 
@@ -46,7 +46,8 @@ class Look:
 
     fields: those of the contract, `modem_state` among them. sources: the AT command behind each.
     identity: manufacturer, model, firmware, imei, iccid, imsi as far as known. port: the path in use,
-    "auto" while none was found. fault: why there is no reading, None when there is one.
+    "auto" while none was found. fault: why there is no reading, None when there is one. gap: what a
+    reading lacks, None when it is whole.
     """
 
     fields: Mapping[str, Value]
@@ -54,6 +55,7 @@ class Look:
     identity: Mapping[str, Value]
     port: str
     fault: SinyalError | None
+    gap: Gap | None = None
 
 
 class ModemPoller:
@@ -77,7 +79,9 @@ class ModemPoller:
         self._path = port
         self._inventory: Mapping[str, Value] = {}
         self._sources: Mapping[str, str] = {}
+        self._identity_sources: Mapping[str, str] = {}
         self._said = ""
+        self._gap: Gap | None = None
         self._fault: SinyalError | None = None
         self._last: Mapping[str, Value] = {}
         self._last_ended_at = 0.0
@@ -111,7 +115,8 @@ class ModemPoller:
                 values = self._take(asked_at)
                 if is_new and values["modem_state"] == "restarted":
                     self._has_untold_restart = True
-                return Look(values, self._sources, self._inventory, self._path, self._fault)
+                sources = {**self._sources, **self._identity_sources}
+                return Look(values, sources, self._inventory, self._path, self._fault, self._gap)
         except ModemOccupied as fault:
             return Look({"modem_state": "busy"}, {}, self._inventory, self._path, fault)
 
@@ -209,6 +214,10 @@ class ModemPoller:
         reading, has_restarted = session.read()
         self._inventory = session.identity
         self._sources = reading.sources
+        self._identity_sources = {
+            field: command for field, command in session.identity_sources.items() if field in session.identity
+        }
+        self._gap = session.gap
         self._fault = None
         self._say_that_it_works()
         return {**reading.fields, "modem_state": "restarted" if has_restarted else "ok"}
@@ -229,7 +238,8 @@ class ModemPoller:
     def _give_up(self, fault: SinyalError) -> tuple[str, SinyalError]:
         """Close the port, say once what is wrong, and return the modem_state for it and the true reason."""
         self._close_port()
-        self._sources = {}
+        self._sources = self._identity_sources = {}
+        self._gap = None
         if isinstance(fault, ModemSilent):
             # Another reader may have taken the answers.
             holding = holders(self._path)

@@ -32,13 +32,17 @@ def modem_answerers(modem: ModemPoller) -> Mapping[str, Answerer]:
 
 
 def take_look(modem: ModemPoller, asker: str | None = None) -> Mapping[str, Any]:
-    """Return one reading with sources, identity, port and why there is none, in the asker's language."""
+    """Return one reading with sources, identity, port, what it lacks, and why there is none.
+
+    asker: the language in which that is told, None for the one in use.
+    """
     look = modem.look()
     return {
         "fields": catalogue().clean(look.fields),
         "sources": dict(look.sources),
         "identity": dict(look.identity),
         "port": look.port,
+        "incomplete": look.gap,
         "problem": None if look.fault is None else fault_document(look.fault, asker),
     }
 
