@@ -219,7 +219,11 @@ class ModemPoller:
         }
         self._gap = session.gap
         self._fault = None
-        self._say_that_it_works()
+        if session.gap in ("refused", "empty"):
+            told_nothing = _("modem at {port} answers, but tells nothing. Next step: sinyal modem read")
+            self._say(logging.WARNING, told_nothing.format(port=self._path))
+        else:
+            self._say_that_it_works()
         return {**reading.fields, "modem_state": "restarted" if has_restarted else "ok"}
 
     def _open(self, ends_at: float) -> tuple[Conversation, ModemSession]:

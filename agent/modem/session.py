@@ -39,6 +39,9 @@ SIM_PAUSE_S = 1.0
 SOFT_LIMIT_S = 11.0
 """After this much of a poll no further question is begun, so that a slow modem still gives a reading."""
 
+FRESH_S = 5.0
+"""So long a reading serves for a question about the cells, so that a slow modem is not read twice."""
+
 MAX_SILENCES = 2
 LEFT_OUT_S = 600.0
 """A command that got no answer so often in a row, while others did, is left out for this long."""
@@ -90,6 +93,9 @@ class ModemSession:
         self._left_out_until: dict[str, float] = {}
         self._unasked = self._unanswered = 0
         self.gap: Gap | None = None
+        self._last_reading: Reading | None = None
+        self._last_read_at = 0.0
+        self._has_untold_restart = False
         self._forget_modem()
 
     @property
@@ -121,6 +127,8 @@ class ModemSession:
             )
         self._learn_refusals(reading)
         self.gap = self._gap_of(reading)
+        self._last_reading, self._last_read_at = reading, time.monotonic()
+        has_restarted, self._has_untold_restart = has_restarted or self._has_untold_restart, False
         return reading, has_restarted
 
     def _gap_of(self, reading: Reading) -> Gap | None:
@@ -131,8 +139,13 @@ class ModemSession:
         return "unanswered" if self._unanswered else None
 
     def read_cells(self) -> list[Cell]:
-        """Take a reading and return its cell, with the other carriers and neighbours the modem hears."""
-        reading, _has_restarted = self.read()
+        """Return the cell of a reading, with the other carriers and neighbours the modem hears.
+
+        The reading is the last one when it is fresh, else a new one.
+        """
+        reading = self._last_reading
+        if reading is None or time.monotonic() - self._last_read_at > FRESH_S:
+            reading, self._has_untold_restart = self.read()
         technology = reading.fields.get("access_technology")
         word = technology if isinstance(technology, str) else None
         self._begun_at = time.monotonic()

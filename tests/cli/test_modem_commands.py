@@ -524,3 +524,27 @@ def test_find_never_writes_to_a_gps(
         code, document, _screen = find(monkeypatch, capsys, port)
         assert not simulated.heard
     assert (code, document["ports"][0]["answers"], document["auto"]) == (4, False, None)
+    assert document["ports"][0]["role"] == "nmea"
+
+
+def test_find_says_who_holds_a_port_and_what_to_do(
+    modem: SimulatedModem, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = f"f = open({str(modem.path)!r}, 'rb+', 0); print('open', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        monkeypatch.setattr(
+            modem_find, "find_ports", lambda: (FoundPort(str(modem.path), "2c7c:0125", 2, "1-1.2:1.2", "at"),)
+        )
+        monkeypatch.setenv("SINYAL_MODEM_PORT", "auto")
+        assert main(["modem", "find", "--lang", "en"]) == 0
+        shown = capsys.readouterr()
+        holder.kill()
+    assert (
+        f"in use by {Path(sys.executable).resolve().name}"[:14] in shown.out and str(holder.pid) in shown.out
+    )
+    assert f"(process {holder.pid}). Next step: stop that program" in shown.err
+    use_language("en")

@@ -206,6 +206,20 @@ def test_a_modem_that_answers_nothing_but_at_is_hung(poll: Poll, monkeypatch: py
         assert poll(modem.path).collect() == {"modem_state": "hung"}
 
 
+def test_a_modem_that_refuses_everything_is_not_hung_and_the_log_says_so_once(
+    poll: Poll, caplog: pytest.LogCaptureFixture
+) -> None:
+    with SimulatedModem(parse_transcript("> AT\n< ERROR\n")) as modem:
+        poller = poll(modem.path)
+        with caplog.at_level("INFO"):
+            for _ in range(3):
+                assert poller.collect() == {"modem_state": "ok"}
+    assert [record.getMessage() for record in caplog.records] == [
+        f"modem at {modem.path} answers, but tells nothing. Next step: sinyal modem read"
+    ]
+    assert poller.look().gap is None  # gone with the port
+
+
 def test_a_hung_modem_that_comes_back_is_read_again(poll: Poll, tmp_path: Path) -> None:
     link = tmp_path / "modem"
     with SimulatedModem(transcript(EC25), Behaviour(hang_after=0), link):

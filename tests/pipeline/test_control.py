@@ -295,6 +295,22 @@ def test_a_reading_under_way_serves_both_and_a_restart_is_told_to_both() -> None
         poller.close()
 
 
+def test_cells_asked_for_after_a_reading_do_not_read_it_again_nor_hide_a_restart() -> None:
+    with SimulatedModem(read_transcript(DEMO_TRANSCRIPT)) as modem:
+        poller = ModemPoller(str(modem.path), sim_pin="", memory_file=None)
+        assert poller.look().fields["modem_state"] == "ok"
+        asked = modem.heard.count("AT+COPS?")
+        assert poller.read_cells()[0].role == "serving"
+        assert modem.heard.count("AT+COPS?") == asked
+        assert poller._open_modem is not None
+        poller._open_modem[1]._last_read_at -= 60
+        modem.notify("RDY")
+        assert poller.read_cells()[0].role == "serving"
+        assert modem.heard.count("AT+COPS?") > asked
+        assert [poller.collect()["modem_state"] for _ in range(2)] == ["restarted", "ok"]
+        poller.close()
+
+
 def test_a_question_that_fails_meanwhile_answers_those_who_wait() -> None:
     with SimulatedModem(read_transcript(DEMO_TRANSCRIPT), Behaviour(hang_after=0)) as modem:
         poller = ModemPoller(str(modem.path), sim_pin="", memory_file=None)
