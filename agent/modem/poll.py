@@ -247,7 +247,7 @@ class ModemPoller:
         if isinstance(fault, ModemSilent):
             # Another reader may have taken the answers.
             holding = holders(self._path)
-            fault = busy(self._path, holding) if holding else fault
+            fault = busy(self._path, holding) if holding else self._with_port(fault)
         if isinstance(fault, PortBusy):
             state = "busy"
         else:
@@ -260,6 +260,13 @@ class ModemPoller:
                 ),
             )
         return state, fault
+
+    def _with_port(self, fault: ModemSilent) -> ModemSilent:
+        """Return the error with the port in its words; one that is told twice has it already."""
+        if self._path in fault.what:
+            return fault
+        what = _("{port}: {what}").format(port=self._path, what=fault.what)
+        return ModemSilent(what, fault.next_step)
 
     def _say_that_it_works(self) -> None:
         name = " ".join(

@@ -333,6 +333,7 @@ def test_a_modem_that_never_ends_its_answer_is_unreachable() -> None:
     with SimulatedModem(transcript(EC25), Behaviour(hang_after=1)) as simulated:
         began = time.monotonic()
         done = sinyal("modem", "at", "AT+CSQ", "--port", str(simulated.path))
+        assert str(simulated.path) in done.stderr
     assert done.returncode == 4
     assert time.monotonic() - began < LIMIT_S
     assert len(done.stderr.splitlines()) == 1
