@@ -96,7 +96,7 @@ class ModemPoller:
         """Take one reading: fields of the contract, `modem_state` always among them; never raises."""
         asked_at = time.monotonic()
         with self._lock:
-            values = self._take(asked_at)
+            values = self._take(asked_at, time.monotonic() + POLL_LIMIT_S)
             if self._has_untold_restart and values["modem_state"] == "ok":
                 values = {**values, "modem_state": "restarted"}
             self._has_untold_restart = False
@@ -112,7 +112,7 @@ class ModemPoller:
         try:
             with self._turn():
                 is_new = self._last_ended_at <= asked_at
-                values = self._take(asked_at)
+                values = self._take(asked_at, _end_of_poll(asked_at))
                 if is_new and values["modem_state"] == "restarted":
                     self._has_untold_restart = True
                 sources = {**self._sources, **self._identity_sources}
@@ -183,13 +183,13 @@ class ModemPoller:
         with self._lock:
             self._close_port()
 
-    def _take(self, asked_at: float) -> Mapping[str, Value]:
+    def _take(self, asked_at: float, ends_at: float) -> Mapping[str, Value]:
         """Return a reading that ended after asked_at: one that another thread took, or a new one."""
         if self._last_ended_at > asked_at:
             return self._last
         if self._closing.is_set():
             return {"modem_state": "missing"}
-        self._last = self._take_new(_end_of_poll(asked_at))
+        self._last = self._take_new(ends_at)
         self._last_ended_at = time.monotonic()
         return self._last
 
@@ -288,4 +288,5 @@ class ModemPoller:
 
 
 def _end_of_poll(asked_at: float) -> float:
+    """Return when a question must be over for which a person has waited since asked_at."""
     return max(asked_at + POLL_LIMIT_S, time.monotonic() + SHORT_POLL_S)

@@ -39,6 +39,9 @@ SIM_PAUSE_S = 1.0
 SOFT_LIMIT_S = 11.0
 """After this much of a poll no further question is begun, so that a slow modem still gives a reading."""
 
+LAST_QUESTION_S = 5.0
+"""So long before a poll must be over no question is begun: the last one is answered or its silence shown."""
+
 FRESH_S = 5.0
 """So long a reading serves for a question about the cells, so that a slow modem is not read twice."""
 
@@ -198,7 +201,9 @@ class ModemSession:
         """Ask, unless it is known to be in vain or the poll has taken long already; then None."""
         if self._is_in_vain(command):
             return None
-        if time.monotonic() - self._begun_at > SOFT_LIMIT_S:
+        if time.monotonic() > min(
+            self._begun_at + SOFT_LIMIT_S, self._conversation.ends_at - LAST_QUESTION_S
+        ):
             self._unasked += 1
             return None
         reply = self._conversation.ask(command, *prefixes, deadline_s=deadline_s)

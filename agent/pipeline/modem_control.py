@@ -20,7 +20,10 @@ def modem_answerers(modem: ModemPoller) -> Mapping[str, Answerer]:
     def at(question: Question) -> Mapping[str, Any]:
         command = question.get("command")
         if not isinstance(command, str):
-            raise UsageMistake(_("an AT command is one line of plain ASCII characters"))
+            raise UsageMistake(
+                _("an AT command is one line of plain ASCII characters"),
+                _("type it without line ends, control characters and accents"),
+            )
         return run_at(modem, command, may_write=question.get("may_write") is True)
 
     return {
