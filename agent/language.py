@@ -77,16 +77,61 @@ def _compiled(code: str) -> bytes:
         return b""
 
 
+class Text(str):
+    """A text in the language in use, which can still be said in another one (see `in_language`)."""
+
+    __slots__ = ("_count", "_details", "_originals")
+
+    _originals: tuple[str, ...]
+    _count: int
+    _details: dict[str, object]
+
+    @classmethod
+    def of(
+        cls, originals: tuple[str, ...], count: int = 1, details: dict[str, object] | None = None
+    ) -> "Text":
+        """Return the text of a message, or of a message and its plural, filled with details."""
+        shown = _in_catalogue(_current(), originals, count)
+        text = cls(shown if details is None else shown.format(**details))
+        text._originals, text._count, text._details = originals, count, details or {}
+        return text
+
+    def format(self, *args: object, **details: object) -> str:
+        """Fill the text in, as str.format does."""
+        return super().format(*args) if args else Text.of(self._originals, self._count, details)
+
+    def in_catalogue(self, catalogue: _Catalogue) -> str:
+        """Return the text in another language, details that are texts of their own included."""
+        template = _in_catalogue(catalogue, self._originals, self._count)
+        if not self._details:
+            return template
+        return template.format(
+            **{
+                name: detail.in_catalogue(catalogue) if isinstance(detail, Text) else detail
+                for name, detail in self._details.items()
+            }
+        )
+
+
+def in_language(text: str, code: str) -> str:
+    """Return a text that `_` or `ngettext` gave in the language `code`, any other text as it is."""
+    return text.in_catalogue(_Catalogue(_compiled(code))) if isinstance(text, Text) else text
+
+
+def _in_catalogue(catalogue: _Catalogue, originals: tuple[str, ...], count: int) -> str:
+    # Indonesian has one form for every number.
+    translation = catalogue.translation_of("\0".join(originals))
+    return translation or originals[0 if count == 1 else -1]
+
+
 def _(message: str) -> str:
     """Return `message` in the language in use."""
-    return _current().translation_of(message) or message
+    return Text.of((message,))
 
 
 def ngettext(singular: str, plural: str, count: int) -> str:
     """Return the form of a message that fits `count`, in the language in use."""
-    # Indonesian has one form for every number.
-    translation = _current().translation_of(f"{singular}\0{plural}")
-    return translation or (singular if count == 1 else plural)
+    return Text.of((singular, plural), count)
 
 
 def N_(message: str) -> str:  # noqa: N802 -- the gettext convention for "translate later"

@@ -89,6 +89,11 @@ def word(field: str, value: object) -> str:
     return _(WORDS[field].get(str(value), str(value)))
 
 
+def technology(code: str) -> str:
+    """Return how an access technology of the catalogue is written, "none" in words."""
+    return _("none, not on any network") if code == "none" else TECHNOLOGIES.get(code, code)
+
+
 def number(value: float, decimals: int = 0) -> str:
     """Return a number with the decimal sign of the language in use (comma in Indonesian)."""
     text = f"{value:.{decimals}f}"

@@ -101,17 +101,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.configuration = configuration
         module = importlib.import_module(f"agent.cli.{args.module}")
         code = int(module.run(args))
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it is None when the shell closed it (>&-)
+            sys.stdout.flush()
     except SinyalError as error:
         _say(error)
+        if _stdout_fails():
+            _drop_stdout()
         return error.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         # The reader (head, less) has left; what follows at exit must not complain either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         return 0
     except Exception as error:  # noqa: BLE001 -- the last edge: no traceback ever reaches a technician
+        # A line end more does no harm, and shows whether it was the output.
+        if isinstance(error, OSError) and _stdout_fails("\n"):
+            return _say_unwritable(error)
         return _say_unexpected(error, arguments)
     return code
 
@@ -183,6 +189,29 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _say(error: SinyalError) -> None:
     print(screen.failure_line(error), file=sys.stderr)
+
+
+def _stdout_fails(more: str = "") -> bool:
+    """Return whether what was printed, and `more`, cannot be written."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.write(more)
+            sys.stdout.flush()
+    except OSError:
+        return True
+    return False
+
+
+def _drop_stdout() -> None:
+    """Let what is still to be printed go nowhere, so that nothing complains of it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _say_unwritable(error: OSError) -> int:
+    _drop_stdout()
+    what = _("the output cannot be written: {reason}").format(reason=error.strerror)
+    _say(SinyalError(what, _("make room on the disk, or send the output elsewhere")))
+    return 1
 
 
 def _say_unexpected(error: Exception, arguments: Sequence[str]) -> int:

@@ -3,11 +3,12 @@
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from agent.cli.modem_line import add_port, open_modem
-from agent.errors import UsageMistake
-from agent.language import _
+from agent.errors import SinyalError, UsageMistake
+from agent.language import N_, _
 from agent.modem.at_reply import FinalResult
 from agent.modem.error_words import error_words
 from agent.modem.typed_command import check_typed_command, why_dangerous
@@ -25,6 +26,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Send the command and print the answer; return 0 on OK, 1 on an error, 4 when there is no modem."""
+    try:
+        answer = _ask(args)
+    except SinyalError as fault:
+        if args.json:
+            _print_json(args.at_command, {"port": args.port, "lines": []}, None, fault.what)
+        raise
+    told = answer["final"]
+    final = None if told is None else FinalResult(told["word"], told["code"], told["text"])
+    words = _NO_END if final is None else error_words(final)
+    if args.json:
+        _print_json(args.at_command.strip(), answer, final, None if words is None else _(words))
+    else:
+        for line in answer["lines"]:
+            print("".join(sign if sign.isprintable() else "?" for sign in line))
+        if final is not None:
+            print(_as_printed(final))
+    if final is None:
+        raise SinyalError(
+            f"{answer['port']}: {_(_NO_END)}",
+            _("send it once more; if it never ends, the modem may not know this command"),
+        )
+    if not final.is_ok and not args.json and words and final.code is not None:
+        print(f"{_as_printed(final)} = {words}", file=sys.stderr)
+    return 0 if final.is_ok else 1
+
+
+_NO_END = N_("the modem did not end its answer in time")
+
+
+def _ask(args: argparse.Namespace) -> Mapping[str, Any]:
     check_typed_command(args.at_command)
     command = args.at_command.strip()
     reason = why_dangerous(command)
@@ -34,22 +65,7 @@ def run(args: argparse.Namespace) -> int:
             _("if you are sure, add --yes"),
         )
     with open_modem(args) as modem:
-        answer = modem.at(command, may_write=args.yes)
-    told = answer["final"]
-    final = None if told is None else FinalResult(told["word"], told["code"], told["text"])
-    words = None if final is None else error_words(final)
-    if args.json:
-        _print_json(command, answer, final, words)
-    else:
-        for line in answer["lines"]:
-            print("".join(sign if sign.isprintable() else "?" for sign in line))
-        if final is not None:
-            print(_as_printed(final))
-    if final is None:
-        print(_("the modem did not end its answer in time"), file=sys.stderr)
-    elif not final.is_ok and not args.json and words and final.code is not None:
-        print(f"{_as_printed(final)} = {words}", file=sys.stderr)
-    return 0 if final is not None and final.is_ok else 1
+        return modem.at(command, may_write=args.yes)
 
 
 def _as_printed(final: FinalResult) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -10,8 +11,8 @@ from agent import screen
 from agent.cli.modem_line import configured, is_same_port, port_of_daemon
 from agent.errors import ModemUnavailable, SinyalError
 from agent.language import N_, _
-from agent.modem.find import AUTO, FoundPort, find_ports, speaks_at
-from agent.modem.port import PortBusy, PortForbidden, holders
+from agent.modem.find import AUTO, FoundPort, Voice, find_ports, voice_of
+from agent.modem.port import Holder, PortBusy, PortForbidden, busy, holders
 from agent.pipeline.snapshot import daemon_runs
 
 LOOKED_AT = ("/dev/ttyUSB*", "/dev/ttyACM*", "/dev/wwan*at*")
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     """List the ports; return 4 when none of them is a modem's."""
     values = configured(args)
     ends_at = time.monotonic() + PROBE_LIMIT_S
-    used = port_of_daemon(values["paths.runtime"]) if daemon_runs(values["paths.runtime"]) else None
+    used = port_of_daemon(values) if daemon_runs(values["paths.runtime"]) else None
     seen = [_look_at(port, used, ends_at) for port in _ports(str(values["modem.port"]))]
     auto = _auto(seen)
     if args.json:
@@ -69,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         for line in _lines(seen, auto):
             print(line)
+    _tell_who_holds(seen)
     if not any(one.role == "at" for one in seen):
         raise _nothing_found(seen)
     return 0
@@ -92,18 +94,29 @@ def _look_at(port: FoundPort, used_by_daemon: str | None, ends_at: float) -> See
         holder = "sinyal" if is_used else _printable(holding[0].program)
         # The daemon opens only what speaks AT.
         return Seen(port, "at" if is_used else role, holder, holding[0].pid if holding else None, None, "")
-    answers, problem = (None, "") if port.role == "other" else _ask(port.device, ends_at)
-    return Seen(port, "at" if answers else role, "", None, answers, problem)
+    voice, problem = (None, "") if port.role == "other" else _listen(port.device, ends_at)
+    answers = None if voice is None else voice == "at"
+    return Seen(port, role if voice in (None, "none") else str(voice), "", None, answers, problem)
 
 
-def _ask(device: str, ends_at: float) -> tuple[bool | None, str]:
+def _listen(device: str, ends_at: float) -> tuple[Voice | None, str]:
+    """Return what the port says, None when it could not be asked, and why it could not."""
     if time.monotonic() >= ends_at:
         return None, _("not asked: no time left")
     try:
-        return speaks_at(device, ends_at), ""
+        return voice_of(device, ends_at), ""
     except SinyalError as fault:
         is_there = isinstance(fault, PortBusy | PortForbidden)
-        return (None if is_there else False), fault.what
+        return (None if is_there else "none"), fault.what
+
+
+def _tell_who_holds(seen: list[Seen]) -> None:
+    """Say what to do about another program that has a modem's port."""
+    for one in seen:
+        if one.pid is not None and one.holder != "sinyal" and one.role in ("at", "unknown"):
+            held = busy(one.port.device, (Holder(one.pid, one.holder),))
+            print(f"sinyal: {held.what}. {_('Next step:')} {held.next_step}.", file=sys.stderr)
+            return
 
 
 def _auto(seen: list[Seen]) -> str | None:

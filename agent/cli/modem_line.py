@@ -99,7 +99,7 @@ def open_modem(args: argparse.Namespace) -> Iterator[ModemLine]:
     if args.port is not None and not args.port:
         raise UsageMistake(_("--port is empty"), _("find the modem's port with: sinyal modem find"))
     runtime = values["paths.runtime"]
-    if daemon_runs(runtime) and (args.port is None or _is_of_daemon(runtime, args.port)):
+    if daemon_runs(runtime) and (args.port is None or _is_of_daemon(values, args.port)):
         yield _ThroughDaemon(runtime)
         return
     line = _OwnPort(args.port or values["modem.port"])
@@ -109,19 +109,28 @@ def open_modem(args: argparse.Namespace) -> Iterator[ModemLine]:
         line.close()
 
 
-def port_of_daemon(runtime: Path) -> str | None:
-    """Return the port that the running daemon uses or looks for, None when it does not tell."""
+def port_of_daemon(values: Mapping[str, Any]) -> str:
+    """Return the port that the running daemon uses or looks for, the configured one when it does not tell."""
+    try:
+        return _told_port(values["paths.runtime"])
+    except SinyalError:
+        return str(values["modem.port"])
+
+
+def _told_port(runtime: Path) -> str:
     from agent.pipeline.control_client import ask_daemon
 
+    return str(ask_daemon(runtime, "modem_port").get("port"))
+
+
+def _is_of_daemon(values: Mapping[str, Any], port: str) -> bool:
+    """Return whether the running daemon has this port; raises SinyalError when it should and is silent."""
     try:
-        return str(ask_daemon(runtime, "modem_port").get("port"))
+        return is_same_port(_told_port(values["paths.runtime"]), port)
     except SinyalError:
-        return None
-
-
-def _is_of_daemon(runtime: Path, port: str) -> bool:
-    used = port_of_daemon(runtime)
-    return used is not None and is_same_port(used, port)
+        if is_same_port(str(values["modem.port"]), port):
+            raise
+        return False
 
 
 def is_same_port(one: str, other: str) -> bool:

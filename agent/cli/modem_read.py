@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from agent import screen
@@ -12,6 +12,7 @@ from agent.contract.catalogue import catalogue
 from agent.errors import ModemUnavailable, SinyalError
 from agent.language import N_, _
 from agent.modem.signal_class import value_class
+from agent.pipeline.control import fault_document
 
 GROUPS = ("modem", "radio", "inventory")
 """The groups of the catalogue that a modem gives."""
@@ -73,7 +74,34 @@ SCREEN = (
 ALWAYS = frozenset(("modem_state", "sim_state", "registration", "signal_class"))
 """Shown although not known; of the others only what the modem gave."""
 
+CELL_WIDTHS = (11, 9, 5, 9, 5, 12)
+CELL_MEASURES = ("dBm", "RSRQ", "SINR", "Ec/Io")
+_3G, _2G = ("rscp_dbm", "rssi_dbm"), ("rssi_dbm",)
+LEVELS = {"umts": _3G, "hspa": _3G, "gsm": _2G, "gprs": _2G, "edge": _2G}
+"""What the level of a cell is by its kind; RSRP on 4G and 5G."""
+
 CELL_ROLES = {"serving": N_("serving"), "secondary": N_("secondary"), "neighbour": N_("neighbour")}
+
+
+INCOMPLETE = {
+    "slow": (
+        N_("the modem is so slow that not every question could be asked"),
+        N_("read it again; if it stays slow, take the modem's power away for ten seconds"),
+    ),
+    "unanswered": (
+        N_("the modem left a question without an answer"),
+        N_("read it again; if it goes on, take the modem's power away for ten seconds"),
+    ),
+    "refused": (
+        N_("the modem answers every question with an error"),
+        N_("take its power away for ten seconds; if it goes on, find its AT port with: sinyal modem find"),
+    ),
+    "empty": (
+        N_("the modem says OK and tells neither SIM card nor network nor signal"),
+        N_("find the modem's AT port with: sinyal modem find"),
+    ),
+}
+"""Why a reading lacks what a modem should tell (`incomplete` of `--json`), and what to do."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,6 +117,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Take a reading and print it; return 0 when the modem answered, else 4 (3 without permission)."""
+    try:
+        answer, cells = _ask(args)
+    except SinyalError as fault:
+        if args.json:
+            nothing = {"fields": {}, "port": args.port, "sources": {}, "problem": fault_document(fault)}
+            _print_json({}, nothing, [] if args.cells else None)
+        raise
+    values = {**answer["fields"], **_identity(answer["identity"], reveal=args.reveal)}
+    fault_met = _fault(answer)
+    if args.json:
+        _print_json(values, answer, cells)
+    elif fault_met is None:
+        for line in _screen_lines(values, answer, verbose=args.verbose):
+            print(line)
+        for line in _cell_lines(cells):
+            print(line)
+    if fault_met is not None:
+        raise fault_met
+    if answer.get("incomplete") is not None:
+        print(f"sinyal: {_why_incomplete(str(answer['incomplete']))}", file=sys.stderr)
+    return 0
+
+
+def _ask(args: argparse.Namespace) -> tuple[Mapping[str, Any], list[dict[str, Any]] | None]:
+    """Return a reading, and the cells when they are wanted and the modem answers."""
     cells: list[dict[str, Any]] | None = None
     with open_modem(args) as modem:
         answer = modem.read()
@@ -96,20 +149,16 @@ def run(args: argparse.Namespace) -> int:
             try:
                 cells = modem.cells()["cells"]
             except SinyalError as missed:
-                print(_("the cells are missing: {what}").format(what=missed.what), file=sys.stderr)
+                note = _("the cells are missing: {what}").format(what=missed.what)
+                print(f"sinyal: {note}. {_('Next step:')} {missed.next_step}.", file=sys.stderr)
                 cells = []
-    values = {**answer["fields"], **_identity(answer["identity"], reveal=args.reveal)}
-    fault = _fault(answer)
-    if args.json:
-        _print_json(values, answer, cells)
-    elif fault is None:
-        for line in _screen_lines(values, answer, verbose=args.verbose):
-            print(line)
-        for line in _cell_lines(cells):
-            print(line)
-    if fault is not None:
-        raise fault
-    return 0
+    return answer, cells
+
+
+def _why_incomplete(gap: str) -> str:
+    why, next_step = INCOMPLETE.get(gap, INCOMPLETE["unanswered"])
+    what = _("the reading is incomplete: {why}").format(why=_(why))
+    return f"{what}. {_('Next step:')} {_(next_step)}."
 
 
 def _identity(identity: Mapping[str, Any], *, reveal: bool) -> dict[str, Any]:
@@ -146,6 +195,8 @@ def _print_json(
     }
     document["port"] = answer["port"]
     document["sources"] = answer["sources"]
+    document["incomplete"] = answer.get("incomplete")
+    document["problem"] = answer["problem"]
     if cells is not None:
         document["cells"] = cells
     print(json.dumps(document, ensure_ascii=False))
@@ -159,7 +210,10 @@ def _screen_lines(values: Mapping[str, Any], answer: Mapping[str, Any], *, verbo
         yield _(title)
         for field, label in shown:
             source = str(answer["sources"].get(field, ""))
-            yield from _row(_(label), *_value_and_word(field, values), source=source, verbose=verbose)
+            value, word = _value_and_word(field, values)
+            if field == "modem_state" and answer.get("incomplete") is not None:
+                value += f", {_('reading incomplete')}"
+            yield from _row(_(label), value, word, source=source, verbose=verbose)
 
 
 def _row(label: str, value: str, word: str, *, source: str, verbose: bool) -> Iterator[str]:
@@ -181,7 +235,7 @@ def _value_and_word(field: str, values: Mapping[str, Any]) -> tuple[str, str]:
     if field in screen.WORDS:
         return screen.word(field, value), ""
     if field == "access_technology":
-        return screen.TECHNOLOGIES.get(str(value), str(value)), ""
+        return _printable(screen.technology(str(value))), ""
     metric = catalogue()[field]
     if isinstance(value, int | float) and metric.unit:
         quality = value_class(field, value, values.get("access_technology"))
@@ -199,33 +253,34 @@ def _cell_lines(cells: list[dict[str, Any]] | None) -> Iterator[str]:
     if cells is None:
         return
     yield ""
-    yield _("Cells")
+    yield _("Cells (level in dBm; RSRQ, SINR and Ec/Io in dB)")
     if not cells:
         yield "  " + _("the modem tells of none")
         return
-    heads = (_("role"), _("type"), _("band"), _("channel"), "PCI", _("cell"), _("level"), _("quality"))
-    widths = (11, 9, 5, 9, 5, 12, 10)
-    yield _cell_line(heads, widths)
+    yield _cell_line((_("role"), _("type"), _("band"), _("channel"), "PCI", _("cell"), *CELL_MEASURES))
     for cell in cells:
-        yield _cell_line(_cell_texts(cell), widths)
+        yield _cell_line(_cell_texts(cell))
 
 
-def _cell_line(texts: tuple[str, ...], widths: tuple[int, ...]) -> str:
-    columns = [f"{text[: width - 1]:<{width}}" for text, width in zip(texts, widths, strict=False)]
-    return ("  " + "".join(columns) + texts[-1]).rstrip()[: screen.COLUMNS]
+def _cell_line(texts: Iterable[str]) -> str:
+    *columns, level, rsrq, sinr, ecio = texts
+    left = "".join(f"{text[: width - 1]:<{width}}" for text, width in zip(columns, CELL_WIDTHS, strict=True))
+    return f"  {left}{level:>5}{rsrq:>7}{sinr:>7}{ecio:>7}"[: screen.COLUMNS]
 
 
 def _cell_texts(cell: Mapping[str, Any]) -> tuple[str, ...]:
     technology = str(cell.get("access_technology", ""))
     return (
         _(CELL_ROLES.get(str(cell.get("role")), "?")),
-        "5G" if technology == "nr5g" else screen.TECHNOLOGIES.get(technology, technology),
+        "5G" if technology == "nr5g" else _printable(screen.technology(technology)),
         _first(cell, "band"),
         _first(cell, "earfcn", "uarfcn", "arfcn"),
         _first(cell, "pci"),
         _first(cell, "cell_id"),
-        _measured(cell, "rsrp_dbm", "rscp_dbm", "rssi_dbm"),
-        _measured(cell, "sinr_db", "rsrq_db", "ecio_db"),
+        _measured(cell, *LEVELS.get(technology, ("rsrp_dbm",))),
+        _measured(cell, "rsrq_db"),
+        _measured(cell, "sinr_db"),
+        _measured(cell, "ecio_db"),
     )
 
 
@@ -237,5 +292,5 @@ def _measured(cell: Mapping[str, Any], *names: str) -> str:
     for name in names:
         if cell.get(name) is not None:
             metric = catalogue()[name]
-            return f"{screen.number(cell[name], metric.decimals)} {metric.unit}"
+            return screen.number(cell[name], metric.decimals)
     return "-"

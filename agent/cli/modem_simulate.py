@@ -1,8 +1,15 @@
 """`sinyal modem simulate`: a modem made of a transcript, for work without hardware."""
 
 import argparse
+import errno
+import hashlib
+import os
 import signal
+import socket
+import struct
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from agent.config.toml_text import one_line
@@ -65,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         signal.signal(number, lambda *_signal: stop.set())
     modem = SimulatedModem(transcript, behaviour, args.link)
     try:
-        with modem:
+        with _alone_at(args.link), modem:
             _say_how_to_use(transcript, modem.path)
             while not stop.wait(_LOOK_EVERY_S):
                 if not modem.is_plugged_in:
@@ -114,6 +121,45 @@ def _check_link(link: Path) -> None:
             _("{link} points at {target}").format(link=link, target=link.resolve()),
             _("choose another name for the port"),
         )
+
+
+@contextmanager
+def _alone_at(link: Path | None) -> Iterator[None]:
+    """Hold the name of a port; raises UsageMistake when another simulated modem has it.
+
+    What holds it is a socket without a file: it ends with its process, however that ends.
+    """
+    if link is None:
+        yield
+        return
+    with socket.socket(socket.AF_UNIX) as holding:
+        whole = os.path.join(os.path.realpath(link.parent), link.name)  # noqa: PTH118 -- the link itself stays
+        name = b"\0sinyal-modem-" + hashlib.sha256(os.fsencode(whole)).hexdigest().encode()
+        try:
+            holding.bind(name)
+        except OSError as fault:
+            if fault.errno != errno.EADDRINUSE:
+                raise
+            raise UsageMistake(
+                _("{link} is the port of another simulated modem (process {pid})").format(
+                    link=link, pid=_holder(name)
+                ),
+                _("end that one, or choose another name for the port"),
+            ) from None
+        holding.listen(1)
+        yield
+
+
+def _holder(name: bytes) -> int | str:
+    """Return the process that listens at a socket, "?" when it has just gone."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.setblocking(False)
+        try:
+            asking.connect(name)
+            told = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        except OSError:
+            return "?"
+    return int(struct.unpack("3i", told)[0])
 
 
 def _no_port(link: Path | None, fault: OSError) -> SinyalError:

@@ -101,7 +101,10 @@ def read_text(file: Path) -> str:
     try:
         # A pipe would wait for ever, a device would never end.
         if not stat.S_ISREG(file.stat().st_mode):
-            raise ConfigMistake(_("{file} is no file but a folder, a pipe or a device").format(file=name))
+            raise ConfigMistake(
+                _("{file} is no file but a folder, a pipe or a device").format(file=name),
+                _("name the configuration file itself, such as {file}").format(file=DEFAULT_CONFIG_FILE),
+            )
         with file.open("rb") as opened:
             content = opened.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
@@ -116,9 +119,15 @@ def read_text(file: Path) -> str:
         ) from None
     except OSError as error:
         reason = os.strerror(error.errno or 0)
-        raise ConfigMistake(_("{file} cannot be read: {reason}").format(file=name, reason=reason)) from None
+        raise ConfigMistake(
+            _("{file} cannot be read: {reason}").format(file=name, reason=reason),
+            _("check the name and the disk: ls -l {file}").format(file=name),
+        ) from None
     if len(content) > MAX_FILE_BYTES:
-        raise ConfigMistake(_("{file} is larger than 1 MiB, no configuration is").format(file=name))
+        raise ConfigMistake(
+            _("{file} is larger than 1 MiB, no configuration is").format(file=name),
+            _("name the configuration file itself, such as {file}").format(file=DEFAULT_CONFIG_FILE),
+        )
     return _decoded(content, name)
 
 

@@ -5,10 +5,11 @@ without a final result the line is drained and brought in step again with a bare
 """
 
 import time
+from collections.abc import Mapping
 from typing import Protocol
 
 from agent.errors import ModemUnavailable, UsageMistake
-from agent.language import _
+from agent.language import N_, _
 from agent.modem.at_reply import (
     FinalResult,
     LineSplitter,
@@ -18,6 +19,7 @@ from agent.modem.at_reply import (
     tells_of_boot,
     tells_of_start_up,
 )
+from agent.modem.no_answer import Sound, sound_of
 
 MAX_REPLY_BYTES = 32 * 1024
 """More than any answer; a modem that babbles on is cut off here."""
@@ -29,6 +31,9 @@ SYNC_TRIES = 3
 SYNC_WAIT_S = 1.0
 _DRAIN_QUIET_S = 0.1
 _DRAIN_LIMIT_S = 0.5
+
+_REMEMBERED_BYTES = 2048
+"""So much of what came last is kept, to tell what a port without answers is."""
 
 ANSWERED_QUIET_S = 1.0
 """Silence after a whole answer line that counts as its end: a Wavecom ends +CPIN? without any OK."""
@@ -44,11 +49,30 @@ class ModemSilent(ModemUnavailable):
     """The modem does not answer, or babbles without an end."""
 
 
-def modem_silent() -> ModemSilent:
-    """Return the error for a modem that does not answer."""
-    return ModemSilent(
-        _("the modem does not answer"), _("take the modem's power away for ten seconds, then look again")
-    )
+def no_answer(sound: Sound) -> ModemSilent:
+    """Return the error for a port that says this instead of answering."""
+    what, next_step = _INSTEAD_OF_ANSWERS[sound]
+    return ModemSilent(_(what), _(next_step))
+
+
+_INSTEAD_OF_ANSWERS: Mapping[Sound, tuple[str, str]] = {
+    "nothing": (
+        N_("the modem does not answer"),
+        N_("take the modem's power away for ten seconds, then look again"),
+    ),
+    "noise": (
+        N_("noise without an end comes from the port, and no answer"),
+        N_("take the modem's power away for ten seconds; if it goes on, try another port: sinyal modem find"),
+    ),
+    "gps": (
+        N_("the port tells positions (GPS, NMEA) and takes no AT commands"),
+        N_("use the modem's AT port; find it with: sinyal modem find"),
+    ),
+    "echo": (
+        N_("the port only sends back what it is sent, as a loose cable or another program does"),
+        N_("check the cable, or find the modem's AT port with: sinyal modem find"),
+    ),
+}
 
 
 class Port(Protocol):
@@ -73,6 +97,7 @@ class Conversation:
         self._in_step = False
         self._started_at = time.monotonic()
         self._has_restarted = False
+        self._heard = b""
         self.ends_at = float("inf")
 
     def ask(self, command: str, *prefixes: str, deadline_s: float = DEFAULT_DEADLINE_S) -> Reply:
@@ -95,8 +120,13 @@ class Conversation:
             self.synchronise()
         return reply
 
-    def synchronise(self) -> None:
-        """Throw away what is under way and make sure the modem answers; raises ModemSilent, PortLost."""
+    def synchronise(self) -> bool:
+        """Throw away what is under way and make sure the modem answers; return whether it took a bare AT.
+
+        Raises PortLost, and ModemSilent that tells what came instead of an answer.
+        """
+        has_answered = False
+        self._heard = b""
         for _try in range(SYNC_TRIES):
             self._read_notices(_DRAIN_QUIET_S)
             self._splitter.forget()
@@ -108,8 +138,13 @@ class Conversation:
                 # An OK may have been the late end of an earlier command: let the other one pass.
                 self._read_notices(_DRAIN_QUIET_S)
                 self._in_step = True
-                return
-        raise modem_silent()
+                return True
+            # Once it may be the late end of an earlier command; again and again it is the answer to AT.
+            has_answered = reply.final is not None
+        if not has_answered:
+            raise no_answer(sound_of(self._heard))
+        self._in_step = True
+        return False
 
     def take_restart(self) -> bool:
         """Return True once after the modem told that it has restarted: its settings are gone."""
@@ -127,7 +162,7 @@ class Conversation:
             until = min(ends_at, heard_at + ANSWERED_QUIET_S) if is_answered else ends_at
             if now >= until:
                 break
-            chunk = self._port.read(until - now)
+            chunk = self._receive(until - now)
             if not chunk:
                 continue
             received += len(chunk)
@@ -153,12 +188,17 @@ class Conversation:
         gives_up_at = time.monotonic() + _DRAIN_LIMIT_S
         received = 0
         while received < MAX_REPLY_BYTES and time.monotonic() < gives_up_at:
-            chunk = self._port.read(quiet_s)
+            chunk = self._receive(quiet_s)
             if not chunk:
                 return
             received += len(chunk)
             for line in self._splitter.feed(chunk):
                 self._note_restart(line)
+
+    def _receive(self, timeout_s: float) -> bytes:
+        chunk = self._port.read(timeout_s)
+        self._heard = (self._heard + chunk)[-_REMEMBERED_BYTES:]
+        return chunk
 
     def _note_restart(self, line: str) -> None:
         now = time.monotonic()
@@ -174,5 +214,6 @@ def check_command(command: str) -> None:
         raise UsageMistake(
             _("an AT command is one line of printable characters, at most {count}").format(
                 count=MAX_COMMAND_CHARACTERS
-            )
+            ),
+            _("type it shorter, without line ends and accents"),
         )

@@ -5,6 +5,7 @@ number. OpenWrt has no /dev/serial/by-id, so sysfs is read directly.
 Sources: port roles as published for udev by ModemManager, vendors' USB documents.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from agent.modem.port import PortBusy, PortForbidden, PortLost, PortMissing, Por
 AUTO = "auto"
 
 Role = Literal["at", "unknown", "other"]
+
+Voice = Literal["at", "nmea", "diag", "none"]
+"""What a port is by what it says: AT, a GPS, binary frames as of a diagnostics or PPP port, or no answer."""
 
 _AT_INTERFACES = {
     usb_id: interface
@@ -47,6 +51,7 @@ LISTEN_S = 1.2
 """How long an unknown port is listened to before it is written to: a GPS prints a line each second."""
 
 PROBE_AGAIN_S = 300.0
+_WWAN_AT = re.compile(r"wwan\d+(at\d+)")
 _NMEA_SIGN = b"$G"
 _HDLC_FLAG = b"\x7e"
 
@@ -82,10 +87,13 @@ def find_ports(sys: Path = Path("/sys"), dev: Path = Path("/dev")) -> tuple[Foun
 
 def _describe(entry: Path, device: Path) -> FoundPort:
     place = entry.resolve()
+    if match := _WWAN_AT.fullmatch(entry.name):
+        # wwan0 becomes wwan1 after a reset, too: the bus it hangs on stays.
+        bus = next((one.name for one in place.parents if not one.name.startswith(("wwan", "mhi"))), "")
+        return FoundPort(str(device), "", None, f"{bus}:{match[1]}", "at")
     interface = next((one for one in place.parents if (one / "bInterfaceNumber").exists()), None)
     if interface is None:
-        is_wwan = entry.name.startswith("wwan")
-        return FoundPort(str(device), "", None, entry.name, "at" if is_wwan else "unknown")
+        return FoundPort(str(device), "", None, entry.name, "unknown")
     usb_id = f"{_attribute(interface.parent, 'idVendor')}:{_attribute(interface.parent, 'idProduct')}"
     text = _attribute(interface, "bInterfaceNumber")
     number = int(text, 16) if text else None
@@ -114,24 +122,30 @@ def _attribute(folder: Path, name: str) -> str:
         return ""
 
 
-def speaks_at(device: str, ends_at: float) -> bool:
-    """Ask an unknown port whether it speaks AT, after listening: GPS and binary ports are not written to.
+def voice_of(device: str, ends_at: float) -> Voice:
+    """Listen to an unknown port and then ask whether it speaks AT: GPS and binary ports are not written to.
 
     ends_at: time.monotonic() at which it must be over. Raises PortBusy, PortMissing, PortForbidden.
     """
     port = SerialPort(device)
     try:
         heard = port.read(LISTEN_S)
-        if _NMEA_SIGN in heard or _HDLC_FLAG in heard:
-            return False
+        if _NMEA_SIGN in heard:
+            return "nmea"
+        if _HDLC_FLAG in heard:
+            return "diag"
         conversation = Conversation(port)
         conversation.ends_at = ends_at
-        conversation.synchronise()
+        return "at" if conversation.synchronise() else "none"
     except (ModemSilent, PortLost, PortStuck):
-        return False
+        return "none"
     finally:
         port.close()
-    return True
+
+
+def speaks_at(device: str, ends_at: float) -> bool:
+    """Return whether an unknown port speaks AT; as `voice_of`."""
+    return voice_of(device, ends_at) == "at"
 
 
 class PortFinder:

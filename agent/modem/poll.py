@@ -3,15 +3,17 @@
 Whatever a modem or a port does becomes a `modem_state`; the log says it once when it changes.
 """
 
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from agent.contract.catalogue import Value
-from agent.errors import SinyalError
+from agent.errors import ModemUnavailable, SinyalError
 from agent.language import _
 from agent.modem.at_reply import Reply
 from agent.modem.cells import Cell
@@ -21,14 +23,25 @@ from agent.modem.memory import ModemMemory
 from agent.modem.network_time import COMMAND as NETWORK_TIME_COMMAND
 from agent.modem.network_time import network_time_ts
 from agent.modem.port import PortBusy, PortLost, PortStuck, SerialPort, busy, holders
-from agent.modem.session import ModemSession
+from agent.modem.session import Gap, ModemSession
 
 log = logging.getLogger("sinyal.modem")
+
+_Told = TypeVar("_Told")
 
 POLL_LIMIT_S = 17.0
 """No poll asks for longer; with opening and closing the port it ends within 20 s."""
 
 NETWORK_TIME_LIMIT_S = 3.0
+
+TURN_LIMIT_S = 17.5
+"""So long a person's question waits for those before it."""
+SHORT_POLL_S = 8.0
+"""So much time it has after a long wait all the same, or a healthy modem would seem silent."""
+
+
+class ModemOccupied(ModemUnavailable):
+    """Other questions are under way and do not end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +50,8 @@ class Look:
 
     fields: those of the contract, `modem_state` among them. sources: the AT command behind each.
     identity: manufacturer, model, firmware, imei, iccid, imsi as far as known. port: the path in use,
-    "auto" while none was found. fault: why there is no reading, None when there is one.
+    "auto" while none was found. fault: why there is no reading, None when there is one. gap: what a
+    reading lacks, None when it is whole.
     """
 
     fields: Mapping[str, Value]
@@ -45,6 +59,7 @@ class Look:
     identity: Mapping[str, Value]
     port: str
     fault: SinyalError | None
+    gap: Gap | None = None
 
 
 class ModemPoller:
@@ -68,7 +83,9 @@ class ModemPoller:
         self._path = port
         self._inventory: Mapping[str, Value] = {}
         self._sources: Mapping[str, str] = {}
+        self._identity_sources: Mapping[str, str] = {}
         self._said = ""
+        self._gap: Gap | None = None
         self._fault: SinyalError | None = None
         self._last: Mapping[str, Value] = {}
         self._last_ended_at = 0.0
@@ -83,7 +100,7 @@ class ModemPoller:
         """Take one reading: fields of the contract, `modem_state` always among them; never raises."""
         asked_at = time.monotonic()
         with self._lock:
-            values = self._take(asked_at)
+            values = self._take(asked_at, time.monotonic() + POLL_LIMIT_S)
             if self._has_untold_restart and values["modem_state"] == "ok":
                 values = {**values, "modem_state": "restarted"}
             self._has_untold_restart = False
@@ -96,12 +113,16 @@ class ModemPoller:
         wait twice; a restart seen here is told by the next `collect` too.
         """
         asked_at = time.monotonic()
-        with self._lock:
-            is_new = self._last_ended_at <= asked_at
-            values = self._take(asked_at)
-            if is_new and values["modem_state"] == "restarted":
-                self._has_untold_restart = True
-            return Look(values, self._sources, self._inventory, self._path, self._fault)
+        try:
+            with self._turn():
+                is_new = self._last_ended_at <= asked_at
+                values = self._take(asked_at, _end_of_poll(asked_at))
+                if is_new and values["modem_state"] == "restarted":
+                    self._has_untold_restart = True
+                sources = {**self._sources, **self._identity_sources}
+                return Look(values, sources, self._inventory, self._path, self._fault, self._gap)
+        except ModemOccupied as fault:
+            return Look({"modem_state": "busy"}, {}, self._inventory, self._path, fault)
 
     def ask(self, command: str, deadline_s: float) -> Reply:
         """Send one command of a person and return the reply; its final is None when no end came in time.
@@ -109,30 +130,45 @@ class ModemPoller:
         Raises SinyalError when the port or the modem fails, UsageMistake for what is no one line.
         """
         check_command(command)
-        with self._lock:
-            try:
-                ends_at = time.monotonic() + POLL_LIMIT_S
-                conversation, _session = self._open(ends_at)
-                conversation.ends_at = ends_at
-                return conversation.ask(command, deadline_s=deadline_s)
-            except SinyalError as fault:
-                raise self._give_up(fault)[1] from None
+        return self._in_turn(lambda conversation, _session: conversation.ask(command, deadline_s=deadline_s))
 
     def read_cells(self) -> list[Cell]:
         """Return the serving cell, aggregated carriers and neighbours, none after `close`.
 
         Raises SinyalError when the port or the modem fails.
         """
-        with self._lock:
-            if self._closing.is_set():
-                return []
+        if self._closing.is_set():
+            return []
+        return self._in_turn(lambda _conversation, session: session.read_cells())
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Have the modem alone; raises ModemOccupied rather than wait for ever."""
+        if not self._lock.acquire(timeout=TURN_LIMIT_S):
+            raise ModemOccupied(
+                _("the modem at {port} is still busy with earlier questions").format(port=self._path),
+                _("try again in a moment"),
+            )
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _in_turn(self, asking: Callable[[Conversation, ModemSession], _Told]) -> _Told:
+        """Ask for a person; how a question that ended meanwhile has failed counts for this one, too."""
+        asked_at = time.monotonic()
+        with self._turn():
+            if self._last_ended_at > asked_at and self._fault is not None:
+                raise self._fault
+            ends_at = _end_of_poll(asked_at)
             try:
-                ends_at = time.monotonic() + POLL_LIMIT_S
                 conversation, session = self._open(ends_at)
                 conversation.ends_at = ends_at
-                return session.read_cells()
+                return asking(conversation, session)
             except SinyalError as fault:
-                raise self._give_up(fault)[1] from None
+                state, self._fault = self._give_up(fault)
+                self._last, self._last_ended_at = {"modem_state": state}, time.monotonic()
+                raise self._fault from None
 
     def network_time_ts(self, floor_ts: float) -> int | None:
         """Return the UTC second that the network told the modem, None when it told none; never raises.
@@ -169,18 +205,17 @@ class ModemPoller:
         with self._lock:
             self._close_port()
 
-    def _take(self, asked_at: float) -> Mapping[str, Value]:
+    def _take(self, asked_at: float, ends_at: float) -> Mapping[str, Value]:
         """Return a reading that ended after asked_at: one that another thread took, or a new one."""
         if self._last_ended_at > asked_at:
             return self._last
         if self._closing.is_set():
             return {"modem_state": "missing"}
-        self._last = self._take_new()
+        self._last = self._take_new(ends_at)
         self._last_ended_at = time.monotonic()
         return self._last
 
-    def _take_new(self) -> Mapping[str, Value]:
-        ends_at = time.monotonic() + POLL_LIMIT_S
+    def _take_new(self, ends_at: float) -> Mapping[str, Value]:
         was_open = self._port is not None
         try:
             try:
@@ -201,8 +236,16 @@ class ModemPoller:
         reading, has_restarted = session.read()
         self._inventory = session.identity
         self._sources = reading.sources
+        self._identity_sources = {
+            field: command for field, command in session.identity_sources.items() if field in session.identity
+        }
+        self._gap = session.gap
         self._fault = None
-        self._say_that_it_works()
+        if session.gap in ("refused", "empty"):
+            told_nothing = _("modem at {port} answers, but tells nothing. Next step: sinyal modem read")
+            self._say(logging.WARNING, told_nothing.format(port=self._path))
+        else:
+            self._say_that_it_works()
         return {**reading.fields, "modem_state": "restarted" if has_restarted else "ok"}
 
     def _open(self, ends_at: float) -> tuple[Conversation, ModemSession]:
@@ -221,11 +264,12 @@ class ModemPoller:
     def _give_up(self, fault: SinyalError) -> tuple[str, SinyalError]:
         """Close the port, say once what is wrong, and return the modem_state for it and the true reason."""
         self._close_port()
-        self._sources = {}
+        self._sources = self._identity_sources = {}
+        self._gap = None
         if isinstance(fault, ModemSilent):
             # Another reader may have taken the answers.
             holding = holders(self._path)
-            fault = busy(self._path, holding) if holding else fault
+            fault = busy(self._path, holding) if holding else self._with_port(fault)
         if isinstance(fault, PortBusy):
             state = "busy"
         else:
@@ -238,6 +282,13 @@ class ModemPoller:
                 ),
             )
         return state, fault
+
+    def _with_port(self, fault: ModemSilent) -> ModemSilent:
+        """Return the error with the port in its words; one that is told twice has it already."""
+        if self._path in fault.what:
+            return fault
+        what = _("{port}: {what}").format(port=self._path, what=fault.what)
+        return ModemSilent(what, fault.next_step)
 
     def _say_that_it_works(self) -> None:
         name = " ".join(
@@ -256,3 +307,8 @@ class ModemPoller:
         if self._port is not None:
             self._port.close()
         self._port = self._open_modem = None
+
+
+def _end_of_poll(asked_at: float) -> float:
+    """Return when a question must be over for which a person has waited since asked_at."""
+    return max(asked_at + POLL_LIMIT_S, time.monotonic() + SHORT_POLL_S)

@@ -8,12 +8,13 @@ that the modem refuses is not asked again.
 import logging
 import time
 from collections.abc import Callable, Iterable
+from typing import Literal
 
 from agent.contract.catalogue import Row
 from agent.language import _
 from agent.modem.at_reply import FinalResult, Reply, is_answer
 from agent.modem.cells import Cell, merge_cells, read_cells
-from agent.modem.conversation import DEFAULT_DEADLINE_S, Conversation, modem_silent
+from agent.modem.conversation import DEFAULT_DEADLINE_S, Conversation, ModemSilent
 from agent.modem.dialect import Dialect, Query, read_answer
 from agent.modem.dialects import FAMILIES, choose_dialect, load_dialect
 from agent.modem.dialects.generic_3gpp import GENERIC_3GPP, SIGNAL_QUERIES
@@ -38,6 +39,12 @@ SIM_PAUSE_S = 1.0
 SOFT_LIMIT_S = 11.0
 """After this much of a poll no further question is begun, so that a slow modem still gives a reading."""
 
+LAST_QUESTION_S = 5.0
+"""So long before a poll must be over no question is begun: the last one is answered or its silence shown."""
+
+FRESH_S = 5.0
+"""So long a reading serves for a question about the cells, so that a slow modem is not read twice."""
+
 MAX_SILENCES = 2
 LEFT_OUT_S = 600.0
 """A command that got no answer so often in a row, while others did, is left out for this long."""
@@ -50,15 +57,22 @@ PROBE_DEADLINE_S = 1.0
 
 _NO_SERVICE = frozenset(("searching", "denied", "not_registered"))
 _SIGNS_OF_A_CELL = ("access_technology", "rssi_dbm", "rsrp_dbm", "rscp_dbm")
+_SIGNS_OF_A_MODEM = ("sim_state", "registration", *_SIGNS_OF_A_CELL)
 _REFUSING_WORDS = frozenset(("ERROR", "COMMAND NOT SUPPORT", "TOO MANY PARAMETERS"))
 _REFUSING_CODES = frozenset((3, 4, 50, 100))  # not allowed, not supported, parameters, unknown
+
+
+Gap = Literal["slow", "unanswered", "refused", "empty"]
+"""Why a reading is not whole: questions stayed unasked for want of time, or without an answer; or the modem
+refuses everything; or it answers and tells nothing."""
 
 
 class ModemSession:
     """A modem on an open port.
 
     pause waits some seconds, less when the poll is given up. `read` may raise ModemSilent and PortLost.
-    identity: manufacturer, model, firmware, imei, iccid, imsi as far as known.
+    identity: manufacturer, model, firmware, imei, iccid, imsi as far as known; identity_sources: the AT
+    command behind each. gap: what the last reading lacks, None when it is whole.
     """
 
     def __init__(
@@ -80,6 +94,11 @@ class ModemSession:
         self._refused_now: list[str] = []
         self._silences: dict[str, int] = {}
         self._left_out_until: dict[str, float] = {}
+        self._unasked = self._unanswered = 0
+        self.gap: Gap | None = None
+        self._last_reading: Reading | None = None
+        self._last_read_at = 0.0
+        self._has_untold_restart = False
         self._forget_modem()
 
     @property
@@ -103,14 +122,33 @@ class ModemSession:
             self._forget_modem()
             reading, has_restarted = self._read_once(), True
             self._conversation.take_restart()
-        if self._silences and not reading.fields:
-            raise modem_silent()  # it answers AT, but nothing that matters
+        if self._unanswered and not reading.fields:
+            # It answers AT, but nothing that matters.
+            raise ModemSilent(
+                _("the modem says OK to AT and then leaves every question without an answer"),
+                _("take the modem's power away for ten seconds, then look again"),
+            )
         self._learn_refusals(reading)
+        self.gap = self._gap_of(reading)
+        self._last_reading, self._last_read_at = reading, time.monotonic()
+        has_restarted, self._has_untold_restart = has_restarted or self._has_untold_restart, False
         return reading, has_restarted
 
+    def _gap_of(self, reading: Reading) -> Gap | None:
+        if self._unasked:
+            return "slow"
+        if not any(name in reading.fields for name in _SIGNS_OF_A_MODEM):
+            return "refused" if self._refused_now else "empty"
+        return "unanswered" if self._unanswered else None
+
     def read_cells(self) -> list[Cell]:
-        """Take a reading and return its cell, with the other carriers and neighbours the modem hears."""
-        reading, _has_restarted = self.read()
+        """Return the cell of a reading, with the other carriers and neighbours the modem hears.
+
+        The reading is the last one when it is fresh, else a new one.
+        """
+        reading = self._last_reading
+        if reading is None or time.monotonic() - self._last_read_at > FRESH_S:
+            reading, self._has_untold_restart = self.read()
         technology = reading.fields.get("access_technology")
         word = technology if isinstance(technology, str) else None
         self._begun_at = time.monotonic()
@@ -124,6 +162,7 @@ class ModemSession:
     def _forget_modem(self) -> None:
         """Begin anew, as after opening: the settings are gone, and it may be another card or firmware."""
         self.identity: Row = {}
+        self.identity_sources: dict[str, str] = {}
         self._dialect = GENERIC_3GPP
         self._found: Dialect | None = None
         self._probes_left = MAX_PROBES
@@ -140,6 +179,7 @@ class ModemSession:
 
     def _read_once(self) -> Reading:
         self._refused_now.clear()
+        self._unasked = self._unanswered = 0
         findings = Findings()
         self._identify_modem()
         self._set_up()
@@ -159,7 +199,12 @@ class ModemSession:
 
     def _ask(self, command: str, *prefixes: str, deadline_s: float = DEFAULT_DEADLINE_S) -> Reply | None:
         """Ask, unless it is known to be in vain or the poll has taken long already; then None."""
-        if self._is_in_vain(command) or time.monotonic() - self._begun_at > SOFT_LIMIT_S:
+        if self._is_in_vain(command):
+            return None
+        if time.monotonic() > min(
+            self._begun_at + SOFT_LIMIT_S, self._conversation.ends_at - LAST_QUESTION_S
+        ):
+            self._unasked += 1
             return None
         reply = self._conversation.ask(command, *prefixes, deadline_s=deadline_s)
         if reply.final is not None and _is_refusal(reply.final):
@@ -171,6 +216,7 @@ class ModemSession:
         if reply.final is not None or any(is_answer(line, prefixes) for line in reply.lines):
             self._silences.pop(command, None)
             return
+        self._unanswered += 1
         silences = self._silences[command] = self._silences.get(command, 0) + 1
         if silences >= MAX_SILENCES:
             self._left_out_until[command] = time.monotonic() + LEFT_OUT_S
@@ -255,6 +301,7 @@ class ModemSession:
         value = read_identity(query, reply.lines) if reply is not None else None
         if value is not None:
             self.identity = {**self.identity, query.field: value}
+            self.identity_sources[query.field] = query.command
         return reply
 
     def _set_up(self) -> None:

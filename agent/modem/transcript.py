@@ -76,9 +76,15 @@ def read_transcript(file: Path) -> Transcript:
     """Read a transcript file; raises TranscriptUnreadable with file and line, or when it has no command."""
     try:
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
+    except UnicodeDecodeError:
         raise TranscriptUnreadable(
-            _("the transcript {file} cannot be read: {reason}").format(file=file, reason=fault)
+            _("the transcript {file} is no text in UTF-8").format(file=file), _("save the file as UTF-8")
+        ) from None
+    except (OSError, ValueError) as fault:
+        reason = (fault.strerror if isinstance(fault, OSError) else None) or str(fault)
+        raise TranscriptUnreadable(
+            _("the transcript {file} cannot be read: {reason}").format(file=file, reason=reason),
+            _("name a file that `sinyal modem record FILE` wrote"),
         ) from None
     return parse_transcript(text, str(file))
 
@@ -102,7 +108,10 @@ def parse_transcript(text: str, name: str = "-") -> Transcript:
         except ValueError as fault:
             raise _unreadable(name, number, _("unknown escape {escape}").format(escape=fault)) from None
     if not answers:
-        raise TranscriptUnreadable(_("{file} holds no command").format(file=name))
+        raise TranscriptUnreadable(
+            _("{file} holds no command").format(file=name),
+            _("a command is a line like: > AT+CSQ"),
+        )
     return Transcript({command: tuple(turns) for command, turns in answers.items()}, header)
 
 
@@ -130,5 +139,6 @@ def _header_parts(text: str) -> Iterator[tuple[str, str]]:
 
 def _unreadable(name: str, number: int, reason: str) -> TranscriptUnreadable:
     return TranscriptUnreadable(
-        _("{file}, line {number}: {reason}").format(file=name, number=number, reason=reason)
+        _("{file}, line {number}: {reason}").format(file=name, number=number, reason=reason),
+        _("correct that line; commands begin with >, answers with <, notices with !, remarks with #"),
     )

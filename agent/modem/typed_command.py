@@ -61,7 +61,8 @@ def check_typed_command(command: str) -> None:
         )
     if len(command) > MAX_TYPED_CHARACTERS:
         raise UsageMistake(
-            _("the AT command is longer than {count} characters").format(count=MAX_TYPED_CHARACTERS)
+            _("the AT command is longer than {count} characters").format(count=MAX_TYPED_CHARACTERS),
+            _("type one command at a time"),
         )
     if not command.upper().startswith("AT"):
         raise UsageMistake(_("an AT command begins with AT"), _("for example: sinyal modem at AT+CSQ"))

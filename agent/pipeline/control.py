@@ -1,9 +1,11 @@
 """The daemon's ear for commands on the same gateway: a Unix socket in the runtime folder.
 
 A connection carries one question and its answer, each a JSON object on one line:
-    {"v":1,"ask":"modem_at","command":"AT+CSQ"}  ->  {"v":1,"ok":true,…} or {"v":1,"ok":false,"problem":…}
-Who may connect is decided by the socket's mode: its owner and group. One thread serves all of them;
-whatever comes in, the daemon goes on.
+    {"v":1,"ask":"modem_at","lang":"id","command":"AT+CSQ"}  ->  {"v":1,"ok":true,…} or
+    {"v":1,"ok":false,"problem":{"what":…,"next_step":…,"exit_code":…}}, its words in the language of `lang`
+Who may connect is decided by the socket's mode: its owner and group. One thread hears all of them and never
+waits for the modem, so that `alive` is answered at once; each other question has a thread while it is
+answered. Whatever comes in, the daemon goes on.
 """
 
 import contextlib
@@ -19,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import BatchUnreadable, SinyalError, UsageMistake
-from agent.language import _
+from agent.language import LANGUAGES, _, in_language
 from agent.wire import strict_json
 
 log = logging.getLogger("sinyal.control")
@@ -28,11 +30,17 @@ SOCKET_NAME = "control.sock"
 SOCKET_MODE = 0o660
 VERSION = 1
 
+ALIVE = "alive"
+"""Asks nothing but whether the daemon hears."""
+
 MAX_QUESTION_BYTES = 4096
 MAX_ANSWER_BYTES = 64 * 1024
-MAX_CONNECTIONS = 4
+MAX_CONNECTIONS = 16
+"""So many may be asking at the same time."""
+MAX_ANSWERS = 8
+"""So many questions may be under way, waiting for a slow modem for example; more are refused."""
 BACKLOG = 32
-"""So many more wait for their turn, while a slow modem is being read for example."""
+"""So many more wait until they are heard."""
 QUESTION_LIMIT_S = 2.0
 """A question must be whole within this time after its connection was made."""
 ANSWER_LIMIT_S = 2.0
@@ -56,6 +64,7 @@ class ControlServer:
         self._runtime = runtime
         self._answerers = answerers
         self._connections: dict[int, _Connection] = {}
+        self._answering: set[threading.Thread] = set()
         self._stopping = threading.Event()
         self._listener: socket.socket | None = None
         self._thread = threading.Thread(target=self._work, name="control", daemon=True)
@@ -89,10 +98,12 @@ class ControlServer:
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread
 
     def stop(self, timeout_s: float) -> None:
-        """Stop, waiting up to timeout_s for an answer under way."""
+        """Stop, waiting up to timeout_s for answers under way."""
+        ends_at = time.monotonic() + timeout_s
         self.ask_to_stop()
-        if self._listener is not None:
-            self._thread.join(timeout_s)
+        threads = [self._thread] if self._listener is not None else []
+        for thread in (*threads, *tuple(self._answering)):
+            thread.join(max(0.0, ends_at - time.monotonic()))
 
     def _work(self) -> None:
         assert self._listener is not None
@@ -117,7 +128,7 @@ class ControlServer:
         ready = {number for number, _flags in events.poll(self._patience_ms())}
         if listener.fileno() in ready and not self._stopping.is_set():
             self._accept(listener)
-        # After a long answer to another one: what arrived in time is heard before time is called.
+        # On a busy board: what arrived in time is heard before time is called.
         for number in ready & self._connections.keys():
             self._hear(number)
         now = time.monotonic()
@@ -155,59 +166,129 @@ class ControlServer:
         is_whole = bool(line_end) or len(line) > MAX_QUESTION_BYTES
         if not is_whole and heard:
             return
-        try:
-            if is_whole:
-                self._tell(connection.peer, self._answer(line))
-        finally:
-            self._drop(number)
+        del self._connections[number]
+        if is_whole:
+            self._deal_with(connection.peer, line)
+        else:
+            connection.peer.close()
 
     def _drop(self, number: int) -> None:
         self._connections.pop(number).peer.close()
 
-    def _answer(self, line: bytes) -> bytes:
+    def _deal_with(self, peer: socket.socket, line: bytes) -> None:
+        """Answer what needs no work now, and everything else in a thread of its own."""
+        question: Question = {}
         try:
             question = _read_question(line)
-            answerer = self._answerers.get(str(question["ask"]))
-            if answerer is None:
-                raise UsageMistake(_("the running agent does not know this question"))
-            answer = _written({"v": VERSION, "ok": True, **answerer(question)})
+            answerer = self._answerer(question)
         except SinyalError as fault:
-            return _refusal(fault)
-        return (
-            answer if len(answer) <= MAX_ANSWER_BYTES else _refusal(SinyalError(_("the answer is too long")))
+            _tell(peer, _refusal(fault, language_of(question)))
+            return
+        if answerer is None:
+            _tell(peer, _written({"v": VERSION, "ok": True}))
+            return
+        thread = threading.Thread(
+            target=self._answer, args=(peer, question, answerer), name="control-answer", daemon=True
         )
+        self._answering.add(thread)
+        try:
+            thread.start()
+        except RuntimeError:  # no room for a thread
+            self._answering.discard(thread)
+            peer.close()
+            raise
 
-    def _tell(self, peer: socket.socket, answer: bytes) -> None:
-        with contextlib.suppress(OSError):  # the asker has left, or does not read
-            peer.settimeout(ANSWER_LIMIT_S)
-            peer.sendall(answer)
+    def _answerer(self, question: Question) -> Answerer | None:
+        """Return who answers a question, None for `alive`; raises SinyalError when nobody can."""
+        if question["ask"] == ALIVE:
+            return None
+        answerer = self._answerers.get(str(question["ask"]))
+        if answerer is None:
+            raise _unknown_question()
+        if len(self._answering) >= MAX_ANSWERS:
+            raise SinyalError(
+                _("the running agent is answering too many questions already"), _("try again in a moment")
+            )
+        return answerer
+
+    def _answer(self, peer: socket.socket, question: Question, answerer: Answerer) -> None:
+        try:
+            _tell(peer, _answer_to(question, answerer))
+        except Exception:  # the edge of the thread
+            log.exception(_("unexpected fault while answering a command"))
+        finally:
+            peer.close()
+            self._answering.discard(threading.current_thread())
 
 
-def fault_document(fault: SinyalError) -> dict[str, object]:
-    """Return an error as it is told to an asker."""
-    return {"what": fault.what, "next_step": fault.next_step, "exit_code": fault.exit_code}
+def _answer_to(question: Question, answerer: Answerer) -> bytes:
+    try:
+        answer = _written({"v": VERSION, "ok": True, **answerer(question)})
+    except SinyalError as fault:
+        return _refusal(fault, language_of(question))
+    if len(answer) <= MAX_ANSWER_BYTES:
+        return answer
+    too_long = SinyalError(_("the answer is too long"), _("ask the modem for less at a time"))
+    return _refusal(too_long, language_of(question))
 
 
-def _refusal(fault: SinyalError) -> bytes:
-    return _written({"v": VERSION, "ok": False, "problem": fault_document(fault)})
+def _tell(peer: socket.socket, answer: bytes) -> None:
+    """Send an answer and hang up."""
+    with peer, contextlib.suppress(OSError):  # the asker has left, or does not read
+        peer.settimeout(ANSWER_LIMIT_S)
+        peer.sendall(answer)
+
+
+def fault_document(fault: SinyalError, asker: str | None = None) -> dict[str, object]:
+    """Return an error as it is told to an asker, in the asker's language where one is given."""
+    told = (fault.what, fault.next_step)
+    what, next_step = told if asker is None else (in_language(text, asker) for text in told)
+    return {"what": what, "next_step": next_step, "exit_code": fault.exit_code}
+
+
+def language_of(question: Question) -> str | None:
+    """Return the language that the asker reads, None when it names none that we speak."""
+    wanted = question.get("lang")
+    return wanted if isinstance(wanted, str) and wanted in LANGUAGES else None
+
+
+def _refusal(fault: SinyalError, asker: str | None = None) -> bytes:
+    return _written({"v": VERSION, "ok": False, "problem": fault_document(fault, asker)})
 
 
 def _written(document: Mapping[str, object]) -> bytes:
-    return json.dumps(document, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    return json.dumps(document, allow_nan=False).encode() + b"\n"
 
 
 def _read_question(line: bytes) -> Question:
     if len(line) > MAX_QUESTION_BYTES:
-        raise UsageMistake(_("the question is too long"))
+        raise UsageMistake(
+            _("the question is longer than {count} bytes").format(count=MAX_QUESTION_BYTES),
+            _("ask something shorter"),
+        )
     try:
         question = strict_json.parse(line)
     except BatchUnreadable:
-        raise UsageMistake(_("the question is no JSON object")) from None
+        raise _unreadable_question() from None
     if not isinstance(question, dict) or type(question.get("v")) is not int:
-        raise UsageMistake(_("the question is no JSON object with a version"))
+        raise _unreadable_question()
     if question["v"] != VERSION or not isinstance(question.get("ask"), str):
-        raise UsageMistake(_("the running agent does not know this question"))
+        raise _unknown_question()
     return question
+
+
+def _unreadable_question() -> UsageMistake:
+    return UsageMistake(
+        _("the question is no JSON object with a version"),
+        _("ask on one line like {example}").format(example='{"v":1,"ask":"alive"}'),
+    )
+
+
+def _unknown_question() -> UsageMistake:
+    return UsageMistake(
+        _("the running agent does not know this question"),
+        _("it may be of another version; restart it: sudo service sinyal restart"),
+    )
 
 
 def _bind(listener: socket.socket, runtime: Path) -> None:

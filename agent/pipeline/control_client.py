@@ -3,66 +3,106 @@
 import json
 import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from agent.errors import NoPermission, SinyalError
-from agent.language import _
-from agent.pipeline.control import MAX_ANSWER_BYTES, SOCKET_NAME, VERSION, short_path
+from agent.language import _, current_language
+from agent.pipeline.control import ALIVE, MAX_ANSWER_BYTES, SOCKET_NAME, VERSION, short_path
 
-ANSWER_LIMIT_S = 60.0
-"""A reading of the daemon's own, and two questions of others, may come first."""
+HEARD_LIMIT_S = 5.0
+"""A daemon that lives says so much sooner than this, also while it waits for a slow modem."""
+
+ANSWER_LIMIT_S = 28.0
+"""More than the daemon itself allows a question, others under way before it included."""
 
 
 class DaemonSilent(SinyalError):
-    """The daemon runs but does not answer: it is just starting or stopping, or of another version."""
+    """The daemon runs but does not answer: it is starting or stopping, stuck, or of another version."""
 
     exit_code = 4
 
 
 def ask_daemon(runtime: Path, ask: str, **details: object) -> dict[str, Any]:
-    """Return the daemon's answer to a question.
+    """Return the daemon's answer to a question; what it cannot do it tells in the language in use here.
 
-    Raises DaemonSilent, NoPermission for a user outside its group, and the SinyalError that the daemon
-    met, with its exit code.
+    Raises DaemonSilent, within HEARD_LIMIT_S when it does not hear at all, NoPermission for a user
+    outside its group, and the SinyalError that the daemon met, with its exit code.
     """
-    question = json.dumps({"v": VERSION, "ask": ask, **details}).encode() + b"\n"
+    _ask(runtime, {"ask": ALIVE}, HEARD_LIMIT_S)
+    return _ask(runtime, {"ask": ask, "lang": current_language(), **details}, ANSWER_LIMIT_S)
+
+
+def _ask(runtime: Path, question: Mapping[str, object], limit_s: float) -> dict[str, Any]:
+    sent = json.dumps({"v": VERSION, **question}).encode() + b"\n"
+    ends_at = time.monotonic() + limit_s
     try:
         with short_path(runtime) as folder, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
-            peer.settimeout(ANSWER_LIMIT_S)
-            peer.connect(f"{folder}/{SOCKET_NAME}")
-            peer.sendall(question)
-            answer = json.loads(_read_line(peer))
+            _connect(peer, f"{folder}/{SOCKET_NAME}", ends_at)
+            peer.sendall(sent)
+            answer = json.loads(_read_line(peer, ends_at))
     except PermissionError:
         raise NoPermission(
             _("no permission to ask the running agent ({path})").format(path=runtime / SOCKET_NAME),
             _("use sudo, or add this user to the group sinyal"),
         ) from None
-    except (OSError, ValueError):
+    except TimeoutError:
+        raise _stuck(runtime, limit_s) from None
+    except (OSError, ValueError, RecursionError):
         raise _silent(runtime) from None
     if not isinstance(answer, dict) or answer.get("v") != VERSION:
         raise _silent(runtime)
     if not answer.get("ok"):
-        raise fault_of(answer.get("problem") or {})
+        raise fault_of(answer.get("problem"))
     return answer
 
 
-def fault_of(document: dict[str, Any]) -> SinyalError:
+def fault_of(document: object) -> SinyalError:
     """Return the error that the daemon told of."""
-    fault = SinyalError(str(document.get("what", "?")), str(document.get("next_step", "")))
-    fault.exit_code = int(document.get("exit_code", 1))
+    told = document if isinstance(document, dict) else {}
+    fault = SinyalError(str(told.get("what", "?")), str(told.get("next_step", "")))
+    code = told.get("exit_code")
+    fault.exit_code = code if isinstance(code, int) else 1
     return fault
 
 
-def _read_line(peer: socket.socket) -> bytes:
-    ends_at = time.monotonic() + ANSWER_LIMIT_S
+def _connect(peer: socket.socket, path: str, ends_at: float) -> None:
+    """Connect; raises TimeoutError, and OSError when nobody listens there."""
+    while True:
+        peer.settimeout(max(0.1, ends_at - time.monotonic()))
+        try:
+            peer.connect(path)
+        except BlockingIOError:  # so many are waiting to be heard that there is no place to wait
+            if time.monotonic() >= ends_at:
+                raise TimeoutError from None
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _read_line(peer: socket.socket, ends_at: float) -> bytes:
+    """Return one line; raises TimeoutError when it is not whole in time, ValueError when it never will be."""
     heard = b""
     while not heard.endswith(b"\n"):
+        left_s = ends_at - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        peer.settimeout(left_s)
         chunk = peer.recv(MAX_ANSWER_BYTES)
         heard += chunk
-        if not chunk or len(heard) > MAX_ANSWER_BYTES or time.monotonic() > ends_at:
+        if not chunk or len(heard) > MAX_ANSWER_BYTES:
             raise ValueError
     return heard
+
+
+def _stuck(runtime: Path, limit_s: float) -> DaemonSilent:
+    return DaemonSilent(
+        _("the running agent gave no answer within {seconds} s at {path}; it is stopped or stuck").format(
+            seconds=round(limit_s), path=runtime / SOCKET_NAME
+        ),
+        _("restart it: sudo service sinyal restart"),
+    )
 
 
 def _silent(runtime: Path) -> DaemonSilent:

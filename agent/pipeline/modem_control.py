@@ -8,7 +8,7 @@ from agent.contract.catalogue import catalogue
 from agent.errors import UsageMistake
 from agent.language import _
 from agent.modem.poll import ModemPoller
-from agent.pipeline.control import Answerer, Question, fault_document
+from agent.pipeline.control import Answerer, Question, fault_document, language_of
 
 AT_DEADLINE_S = 12.0
 """How long an answer to a person's command may take; with the rest around it, it is there within 20 s."""
@@ -20,26 +20,33 @@ def modem_answerers(modem: ModemPoller) -> Mapping[str, Answerer]:
     def at(question: Question) -> Mapping[str, Any]:
         command = question.get("command")
         if not isinstance(command, str):
-            raise UsageMistake(_("an AT command is one line of plain ASCII characters"))
+            raise UsageMistake(
+                _("an AT command is one line of plain ASCII characters"),
+                _("type it without line ends, control characters and accents"),
+            )
         return run_at(modem, command, may_write=question.get("may_write") is True)
 
     return {
         "modem_port": lambda _question: {"port": modem.port},
-        "modem_read": lambda _question: take_look(modem),
+        "modem_read": lambda question: take_look(modem, language_of(question)),
         "modem_cells": lambda _question: read_cells(modem),
         "modem_at": at,
     }
 
 
-def take_look(modem: ModemPoller) -> Mapping[str, Any]:
-    """Return one reading with sources, identity, port and why there is none."""
+def take_look(modem: ModemPoller, asker: str | None = None) -> Mapping[str, Any]:
+    """Return one reading with sources, identity, port, what it lacks, and why there is none.
+
+    asker: the language in which that is told, None for the one in use.
+    """
     look = modem.look()
     return {
         "fields": catalogue().clean(look.fields),
         "sources": dict(look.sources),
         "identity": dict(look.identity),
         "port": look.port,
-        "problem": None if look.fault is None else fault_document(look.fault),
+        "incomplete": look.gap,
+        "problem": None if look.fault is None else fault_document(look.fault, asker),
     }
 
 

@@ -5,7 +5,7 @@ import pytest
 from babel.messages.mofile import read_mo
 
 from agent import language
-from agent.language import _, ngettext, use_language
+from agent.language import _, in_language, ngettext, use_language
 
 CATALOGUE = Path(language.__file__).parent / "locale" / "id" / "LC_MESSAGES" / "sinyal.mo"
 
@@ -72,3 +72,15 @@ def test_a_missing_catalogue_file_shows_english(tmp_path: Path, monkeypatch: pyt
 def test_an_unknown_language_is_refused() -> None:
     with pytest.raises(ValueError, match="fr"):
         use_language("fr")
+
+
+@pytest.mark.parametrize("own", language.LANGUAGES)
+def test_a_text_can_be_said_in_another_language(own: str) -> None:
+    use_language(own)
+    text = _("the cells are missing: {what}").format(what=_("the modem does not answer"))
+
+    assert in_language(text, "en") == "the cells are missing: the modem does not answer"
+    assert in_language(text, "id") == "sel tidak terbaca: modem tidak menjawab"
+    assert in_language(ngettext("{n} day", "{n} days", 2).format(n=2), "en") == "2 days"
+    assert in_language("as {it} is", "id") == "as {it} is"
+    assert text == in_language(text, own)

@@ -1,11 +1,17 @@
 """`sinyal modem find|read|at` as typed: with and without a daemon, on healthy, sick and busy ports."""
 
 import json
+import os
+import pty
+import signal
 import subprocess
 import sys
+import threading
 import time
+import tty
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +55,15 @@ def test_a_reading_needs_no_configuration_and_is_one_flat_object(modem: Simulate
     code, document, notes = read_json("--port", str(modem.path))
 
     assert (code, notes) == (0, "")
-    assert document.keys() == {"port", "sources"} | {
+    assert document.keys() == {"port", "sources", "incomplete", "problem"} | {
         metric.name for metric in catalogue().metrics if metric.group in ("modem", "radio", "inventory")
     }
     assert (document["modem_state"], document["rsrp_dbm"], document["lac"]) == ("ok", -89, None)
     assert document["port"] == str(modem.path)
     assert document["sources"]["rsrp_dbm"] == 'AT+QENG="servingcell"'
     assert document["sources"].keys() <= document.keys()
+    assert (document["sources"]["imei"], document["sources"]["model"]) == ("AT+CGSN", "AT+CGMM")
+    assert (document["incomplete"], document["problem"]) == (None, None)
 
 
 def test_subscriber_identifiers_are_masked_unless_revealed(modem: SimulatedModem) -> None:
@@ -91,6 +99,122 @@ def test_each_value_has_its_word_and_source(modem: SimulatedModem) -> None:
     assert "excellent" in rows["SINR"] and "16.0 dB" in rows["SINR"]
     assert rows["serving"].split()[:3] == ["serving", "4G", "LTE"]
     assert rows["secondary"].split()[1:3] == ["5G", "n41"]
+    assert rows["Model"].split()[-1] == "AT+CGMM" and rows["IMEI"].split()[-1] == "AT+CGSN"
+
+
+def test_each_measure_of_a_cell_has_its_own_column() -> None:
+    text = (FOLDER / NSA / "conversation.txt").read_text()
+    with SimulatedModem(parse_transcript(text)) as simulated:
+        port = ["--cells", "--port", str(simulated.path)]
+        shown = sinyal("modem", "read", *port, "--lang", "en").stdout.splitlines()
+        cells = read_json(*port)[1]["cells"]
+    at = next(number for number, line in enumerate(shown) if line.startswith("Cells"))
+    head, rows = shown[at + 1], shown[at + 2 :]
+    assert head.split()[-4:] == ["dBm", "RSRQ", "SINR", "Ec/Io"]
+    assert len(rows) == len(cells) > 1
+    for row, cell in zip(rows, cells, strict=True):
+        for name, field in (
+            ("dBm", "rsrp_dbm"),
+            ("RSRQ", "rsrq_db"),
+            ("SINR", "sinr_db"),
+            ("Ec/Io", "ecio_db"),
+        ):
+            end = head.index(name) + len(name)
+            written = row[:end].split()[-1]
+            assert written == "-" if cell.get(field) is None else float(written) == cell[field]
+
+
+def test_no_technology_is_said_in_words() -> None:
+    with SimulatedModem(transcript("generic/searching")) as simulated:
+        port = ["--port", str(simulated.path)]
+        assert (
+            "Technology          none, not on any network"
+            in sinyal("modem", "read", *port, "--lang", "en").stdout
+        )
+        assert "tidak di jaringan mana pun" in sinyal("modem", "read", *port, "--lang", "id").stdout
+
+
+OK_ONLY = "".join(
+    f"> AT+{command}\n< OK\n"
+    for command in (
+        *(
+            "CMEE=1",
+            "CREG=2",
+            "CGREG=2",
+            "CEREG=2",
+            "C5GREG=2",
+            "CREG?",
+            "CGREG?",
+            "CEREG?",
+            "C5GREG?",
+            "CPIN?",
+        ),
+        *("CSQ", "CESQ", "COPS?", "CGMI", "CGMM", "CGMR", "CGSN", "CCID", "ICCID", "QCCID", "CIMI"),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "behaviour", "gap", "why"),
+    [
+        ("> AT\n< ERROR\n", Behaviour(), "refused", "answers every question with an error"),
+        (OK_ONLY, Behaviour(), "empty", "says OK and tells neither"),
+        (None, Behaviour(line_delay_s=0.8), "slow", "so slow that not every question"),
+    ],
+)
+def test_a_reading_that_is_not_whole_says_so(
+    text: str | None, behaviour: Behaviour, gap: str, why: str
+) -> None:
+    content = transcript(EC25) if text is None else parse_transcript(text)
+    with SimulatedModem(content, behaviour) as simulated:
+        port = ["--port", str(simulated.path), "--lang", "en"]
+        code, document, notes = read_json(*port)
+        screen = sinyal("modem", "read", *port)
+    assert (code, document["modem_state"], document["incomplete"]) == (0, "ok", gap)
+    assert why in notes and "Next step:" in notes and len(notes.splitlines()) == 1
+    assert (screen.returncode, screen.stderr) == (0, notes)
+    assert "answers, reading incomplete" in screen.stdout
+
+
+@contextmanager
+def talking_port(say: bytes | None) -> Iterator[str]:
+    """Serve a port that says the same again and again, None: whatever it is sent."""
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    path = os.ttyname(slave)
+    os.close(slave)
+    ended = threading.Event()
+
+    def talk() -> None:
+        while not ended.wait(0.05):
+            with suppress(OSError):
+                os.write(master, os.read(master, 100) if say is None else say)
+
+    os.set_blocking(master, False)
+    thread = threading.Thread(target=talk)
+    thread.start()
+    try:
+        yield path
+    finally:
+        ended.set()
+        thread.join()
+        os.close(master)
+
+
+@pytest.mark.parametrize(
+    ("say", "what", "next_step"),
+    [
+        (b"$GPGGA,,,,,,0,,,,,,,,*66\r\n", "GPS, NMEA", "AT port"),
+        (b"\x7e\xa5\x00\xfe\xff" * 8, "noise without an end", "power"),
+        (None, "only sends back", "cable"),
+    ],
+)
+def test_what_is_heard_instead_of_an_answer_is_said(say: bytes | None, what: str, next_step: str) -> None:
+    with talking_port(say) as port:
+        code, document, notes = read_json("--port", port, "--lang", "en")
+    assert (code, document["modem_state"]) == (4, "hung")
+    assert port in notes and what in notes and next_step in notes.partition("Next step:")[2]
+    assert what in document["problem"]["what"]
 
 
 def test_a_modem_cannot_steer_the_terminal() -> None:
@@ -119,6 +243,7 @@ def test_a_silent_or_babbling_modem_is_hung_within_twenty_seconds(as_json: bool)
             if as_json:
                 document = json.loads(done.stdout)
                 assert (document["modem_state"], document["rsrp_dbm"]) == ("hung", None)
+                assert document["problem"]["exit_code"] == 4 and document["problem"]["next_step"]
             else:
                 assert done.stdout == ""
 
@@ -177,6 +302,23 @@ def test_an_at_command_as_json(modem: SimulatedModem) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("command", "port", "code"),
+    [
+        ("AT+CSQ", "/dev/no-such-port", 4),
+        ("AT+CFUN=0", "/dev/no-such-port", 2),
+        ("AT+" + "C" * 300, "/dev/no-such-port", 2),
+        ("CSQ", "/dev/no-such-port", 2),
+    ],
+)
+def test_an_at_command_that_fails_is_json_too(command: str, port: str, code: int) -> None:
+    done = sinyal("modem", "at", command, "--json", "--port", port, "--lang", "en")
+    assert done.returncode == code
+    document = json.loads(done.stdout)
+    assert (document["command"], document["ok"], document["final"]) == (command, False, None)
+    assert document["error_text"] and f"sinyal: {document['error_text']}. Next step: " in done.stderr
+
+
 def test_what_changes_something_is_sent_with_yes_only(modem: SimulatedModem) -> None:
     refused = sinyal("modem", "at", "AT+CFUN=1", "--port", str(modem.path), "--lang", "en")
     assert refused.returncode == 2
@@ -191,9 +333,28 @@ def test_a_modem_that_never_ends_its_answer_is_unreachable() -> None:
     with SimulatedModem(transcript(EC25), Behaviour(hang_after=1)) as simulated:
         began = time.monotonic()
         done = sinyal("modem", "at", "AT+CSQ", "--port", str(simulated.path))
+        assert str(simulated.path) in done.stderr
     assert done.returncode == 4
     assert time.monotonic() - began < LIMIT_S
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["read"], ["read", "--json"], ["at", "AT+CSQ"]])
+def test_an_output_that_takes_nothing_is_not_our_fault(arguments: list[str], modem: SimulatedModem) -> None:
+    command = [sys.executable, "-m", "agent", "modem", *arguments, "--port", str(modem.path), "--lang", "en"]
+    for environment in ({}, {"PYTHONUNBUFFERED": "1"}):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                command,
+                env={**os.environ, **environment},
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert done.returncode == 1
+        assert "the output cannot be written" in done.stderr and "Next step: make room" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("action", [[], ["read", "x"], ["at"], ["eat"], ["read", "--port", ""]])
@@ -278,6 +439,41 @@ def test_a_daemon_without_its_socket_is_named(gateway: Gateway) -> None:
     assert SOCKET_NAME in done.stderr and len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("arguments", [["read"], ["read", "--port"], ["at", "AT+CSQ"], ["find"]])
+def test_a_stopped_daemon_is_named_well_before_twenty_seconds(
+    arguments: list[str], gateway: Gateway, modem: SimulatedModem
+) -> None:
+    port = [str(modem.path)] if arguments[-1] == "--port" else []
+    gateway.signal(signal.SIGSTOP)
+    began = time.monotonic()
+    done = sinyal("modem", *arguments, *port, "--config", str(gateway.config), "--lang", "en")
+    assert time.monotonic() - began < LIMIT_S
+    if arguments != ["find"]:
+        assert done.returncode == 4
+        assert SOCKET_NAME in done.stderr and "stopped or stuck" in done.stderr
+        assert "Next step: restart" in done.stderr and len(done.stderr.splitlines()) == 1
+        document = json.loads(
+            sinyal("modem", *arguments, *port, "--json", "--config", str(gateway.config)).stdout
+        )
+        assert document.get("modem_state") is None and document.get("ok") in (None, False)
+    gateway.signal(signal.SIGCONT)
+    assert sinyal("modem", "at", "AT+CSQ", "--config", str(gateway.config)).returncode == 0
+
+
+def test_what_the_daemon_tells_is_in_the_askers_language(tmp_path: Path) -> None:
+    running = Gateway(tmp_path / "gw", modem="/dev/no-such-port")
+    running.start()
+    try:
+        wait_until("socket", (running.folder / "run" / SOCKET_NAME).exists)
+        for action in (["read"], ["read", "--cells"], ["at", "AT"]):
+            config = ["--config", str(running.config)]
+            told = {lang: sinyal("modem", *action, *config, "--lang", lang).stderr for lang in ("id", "en")}
+            assert "there is no port /dev/no-such-port. Next step: plug" in told["en"]
+            assert "port /dev/no-such-port tidak ada. Langkah berikut: pasang" in told["id"]
+    finally:
+        running.stop_anyhow()
+
+
 def find(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *ports: FoundPort
 ) -> tuple[int, dict[str, Any], str]:
@@ -329,3 +525,27 @@ def test_find_never_writes_to_a_gps(
         code, document, _screen = find(monkeypatch, capsys, port)
         assert not simulated.heard
     assert (code, document["ports"][0]["answers"], document["auto"]) == (4, False, None)
+    assert document["ports"][0]["role"] == "nmea"
+
+
+def test_find_says_who_holds_a_port_and_what_to_do(
+    modem: SimulatedModem, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = f"f = open({str(modem.path)!r}, 'rb+', 0); print('open', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        monkeypatch.setattr(
+            modem_find, "find_ports", lambda: (FoundPort(str(modem.path), "2c7c:0125", 2, "1-1.2:1.2", "at"),)
+        )
+        monkeypatch.setenv("SINYAL_MODEM_PORT", "auto")
+        assert main(["modem", "find", "--lang", "en"]) == 0
+        shown = capsys.readouterr()
+        holder.kill()
+    assert (
+        f"in use by {Path(sys.executable).resolve().name}"[:14] in shown.out and str(holder.pid) in shown.out
+    )
+    assert f"(process {holder.pid}). Next step: stop that program" in shown.err
+    use_language("en")

@@ -118,14 +118,15 @@ def test_a_mistake_in_the_transcript_names_file_and_line(tmp_path: Path, text: s
     with pytest.raises(TranscriptUnreadable) as mistake:
         run(str(file))
     assert mistake.value.exit_code == 2
-    assert str(file) in mistake.value.what
+    assert str(file) in mistake.value.what and mistake.value.next_step
     assert line is None or str(line) in mistake.value.what.removeprefix(str(file))
 
 
 @pytest.mark.parametrize("name", ["not-there.txt", "."])
 def test_what_is_no_transcript_is_told(tmp_path: Path, name: str) -> None:
-    with pytest.raises(TranscriptUnreadable):
+    with pytest.raises(TranscriptUnreadable) as mistake:
         run(str(tmp_path / name))
+    assert mistake.value.next_step
 
 
 @pytest.mark.parametrize(
@@ -135,6 +136,20 @@ def test_what_is_no_transcript_is_told(tmp_path: Path, name: str) -> None:
 def test_impossible_options_are_refused(options: tuple[str, ...]) -> None:
     with pytest.raises(UsageMistake):
         run(str(TRANSCRIPT), *options)
+
+
+def test_a_name_that_another_simulated_modem_has_is_refused_until_that_one_ends(tmp_path: Path) -> None:
+    link = tmp_path / "modem"
+    with simulated("--link", str(link)) as (process, _shown):
+        device = link.readlink()
+        with pytest.raises(UsageMistake, match=f"process {process.pid}") as mistake:
+            run(str(TRANSCRIPT), "--link", str(tmp_path / ".." / tmp_path.name / "modem"))
+        assert mistake.value.next_step
+        assert link.readlink() == device
+        process.kill()
+        process.wait(END_LIMIT_S)
+    with simulated("--link", str(link)) as (_process, shown):
+        assert port_in(shown) == str(link)
 
 
 def test_nothing_but_its_own_link_is_bent(tmp_path: Path) -> None:

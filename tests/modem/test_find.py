@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.modem.find import AUTO, FoundPort, PortFinder, find_ports, speaks_at
+from agent.modem.find import AUTO, FoundPort, PortFinder, find_ports, speaks_at, voice_of
 from agent.modem.port import PortBusy, PortMissing
 from agent.modem.simulator import Behaviour, SimulatedModem
 from agent.modem.transcript import parse_transcript
@@ -144,12 +144,34 @@ def test_probing_stops_when_the_time_is_up(fake_sys: FakeSys) -> None:
         PortFinder(AUTO, list_ports=fake_sys.ports, probe=never_probe).find(time.monotonic() - 1)
 
 
-def test_a_pcie_modem_is_found(fake_sys: FakeSys) -> None:
-    port = fake_sys.root / "devices" / "pci0" / "0000:01:00.0" / "mhi0" / "wwan" / "wwan0" / "wwan0at0"
+def pcie_modem(fake_sys: FakeSys, number: int, bus: str = "0000:01:00.0") -> None:
+    for kind in (f"wwan{number}at0", f"wwan{number}qcdm0"):
+        port = fake_sys.root / "devices" / "pci0" / bus / "mhi0" / "wwan" / f"wwan{number}" / kind
+        port.mkdir(parents=True)
+        (fake_sys.root / "class" / "wwan").mkdir(exist_ok=True)
+        (fake_sys.root / "class" / "wwan" / kind).symlink_to(port)
+
+
+def test_a_pcie_modem_is_found_and_followed_to_its_new_name(fake_sys: FakeSys) -> None:
+    pcie_modem(fake_sys, 0)
+    assert fake_sys.ports() == (FoundPort("/dev/wwan0at0", "", None, "0000:01:00.0:at0", "at"),)
+
+    finder = PortFinder("auto", list_ports=fake_sys.ports, probe=never_probe)
+    finder.remember("/dev/wwan0at0")
+    for link in (fake_sys.root / "class" / "wwan").iterdir():
+        link.unlink()
+    pcie_modem(fake_sys, 0, "0000:00:02.0")
+    pcie_modem(fake_sys, 1)
+    assert finder.find(time.monotonic() + 1) == "/dev/wwan1at0"
+
+
+def test_the_at_port_of_a_usb_modem_without_a_tty_is_found(fake_sys: FakeSys) -> None:
+    fake_sys.ec25(0)
+    port = fake_sys.root / "devices" / "pci0" / "usb1" / "1-1.2" / "1-1.2:1.3" / "wwan" / "wwan0" / "wwan0at0"
     port.mkdir(parents=True)
     (fake_sys.root / "class" / "wwan").mkdir()
     (fake_sys.root / "class" / "wwan" / "wwan0at0").symlink_to(port)
-    assert fake_sys.ports() == (FoundPort("/dev/wwan0at0", "", None, "wwan0at0", "at"),)
+    assert [one.device for one in fake_sys.ports() if one.role == "at"] == ["/dev/ttyUSB2", "/dev/wwan0at0"]
 
 
 def test_no_sysfs_is_no_modem(tmp_path: Path) -> None:
@@ -161,11 +183,19 @@ def test_a_modem_is_recognised_by_asking() -> None:
         assert speaks_at(str(modem.path), time.monotonic() + 10)
 
 
-@pytest.mark.parametrize("spoken", [b"$GPGGA,123519,4807.038,N\r\n", b"\x7e\xff\x7d\x23\xc0\x21\x7e"])
-def test_gps_and_binary_ports_are_heard_and_never_written_to(spoken: bytes) -> None:
+@pytest.mark.parametrize(
+    ("spoken", "voice"),
+    [(b"$GPGGA,123519,4807.038,N\r\n", "nmea"), (b"\x7e\xff\x7d\x23\xc0\x21\x7e", "diag")],
+)
+def test_gps_and_binary_ports_are_heard_and_never_written_to(spoken: bytes, voice: str) -> None:
     with SimulatedModem(TALK, Behaviour(garbage_at_open=spoken)) as port:
-        assert not speaks_at(str(port.path), time.monotonic() + 10)
+        assert voice_of(str(port.path), time.monotonic() + 10) == voice
         assert not port.heard
+
+
+def test_what_answers_everything_with_an_error_is_no_at_port() -> None:
+    with SimulatedModem(parse_transcript("> AT\n< ERROR\n")) as port:
+        assert not speaks_at(str(port.path), time.monotonic() + 10)
 
 
 def test_a_deaf_port_is_given_up_in_time() -> None:

@@ -16,6 +16,7 @@ import pytest
 from agent.contract.catalogue import catalogue
 from agent.errors import ModemUnavailable, UsageMistake
 from agent.language import use_language
+from agent.modem import poll as poll_module
 from agent.modem import session as session_module
 from agent.modem.poll import ModemPoller
 from agent.modem.simulator import Behaviour, SimulatedModem
@@ -204,6 +205,29 @@ def test_a_modem_that_answers_nothing_but_at_is_hung(poll: Poll, monkeypatch: py
     commands = ("AT+CGMI", "AT+CGMM", "AT+CPIN?")
     with SimulatedModem(parse_transcript("".join(f"> {command}\n" for command in commands))) as modem:
         assert poll(modem.path).collect() == {"modem_state": "hung"}
+
+
+def test_a_modem_that_refuses_everything_is_not_hung_and_the_log_says_so_once(
+    poll: Poll, caplog: pytest.LogCaptureFixture
+) -> None:
+    with SimulatedModem(parse_transcript("> AT\n< ERROR\n")) as modem:
+        poller = poll(modem.path)
+        with caplog.at_level("INFO"):
+            for _ in range(3):
+                assert poller.collect() == {"modem_state": "ok"}
+    assert [record.getMessage() for record in caplog.records] == [
+        f"modem at {modem.path} answers, but tells nothing. Next step: sinyal modem read"
+    ]
+    assert poller.look().gap is None  # gone with the port
+
+
+def test_a_slow_modem_that_was_long_waited_for_is_read_in_part_and_not_called_hung(
+    poll: Poll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poll_module, "POLL_LIMIT_S", 0.0)
+    with SimulatedModem(transcript(EC25), Behaviour(line_delay_s=0.4)) as modem:
+        look = poll(modem.path).look()
+    assert (look.fields["modem_state"], look.gap, look.fault) == ("ok", "slow", None)
 
 
 def test_a_hung_modem_that_comes_back_is_read_again(poll: Poll, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ import pytest
 
 from agent.errors import ModemUnavailable, SinyalError
 from agent.language import use_language
+from agent.modem import poll
+from agent.modem.conversation import SYNC_TRIES, ModemSilent
 from agent.modem.poll import ModemPoller
-from agent.modem.simulator import SimulatedModem
+from agent.modem.port import Holder, busy
+from agent.modem.simulator import Behaviour, SimulatedModem
 from agent.modem.transcript import parse_transcript, read_transcript
 from agent.pipeline import control
 from agent.pipeline.control import MAX_QUESTION_BYTES, SOCKET_NAME, ControlServer
@@ -106,6 +110,9 @@ HOSTILE = {
     "deep": b"[" * 4000 + b"\n",
     "digits": b'{"v":' + b"1" * 4000 + b"}\n",
     "byte order mark": b'\xef\xbb\xbf{"v":1,"ask":"echo"}\n',
+    "no language": b'{"v":1,"ask":"fail","lang":["en"]}\n',
+    "unknown language": b'{"v":1,"ask":"fail","lang":"../../id"}\n',
+    "half a surrogate as language": b'{"v":1,"ask":"fail","lang":"\\ud800"}\n',
     "half a surrogate": b'{"v":1,"ask":"echo","said":"\\ud800"}\n',
     "too long": b'{"v":1,"ask":"echo","said":"' + b"x" * MAX_QUESTION_BYTES + b'"}\n',
     "huge line": b"x" * 3_000_000,
@@ -119,9 +126,86 @@ def test_hostile_questions_are_refused_and_the_next_one_is_answered(
     sent: bytes, server: ControlServer, tmp_path: Path
 ) -> None:
     control_answer = say(tmp_path, sent)
-    if control_answer:
+    if control_answer and b'"echo"' not in sent:
         assert json.loads(control_answer)["ok"] is False
     assert ask_daemon(tmp_path, "echo", said=1)["said"] == 1
+
+
+def fail_in_words(_question: object) -> dict[str, Any]:
+    raise busy("/dev/{ttyUSB2}", (Holder(7, "pppd {0}"),))
+
+
+def test_a_failure_is_told_in_the_language_of_the_asker(tmp_path: Path) -> None:
+    running = ControlServer(tmp_path, {"fail": fail_in_words})
+    running.start()
+    told = {}
+    try:
+        for asker in ("id", "en"):
+            # The client and the daemon are one process here: the question says what the asker reads.
+            answer = say(tmp_path, json.dumps({"v": 1, "ask": "fail", "lang": asker}).encode() + b"\n")
+            told[asker] = json.loads(answer)["problem"]["what"]
+    finally:
+        running.stop(5)
+    assert told == {
+        "en": "/dev/{ttyUSB2} is held by pppd {0} (process 7)",
+        "id": "/dev/{ttyUSB2} sedang dipakai pppd {0} (proses 7)",
+    }
+
+
+def test_a_long_answer_keeps_nobody_waiting_and_too_many_are_refused(tmp_path: Path) -> None:
+    goes_on = threading.Event()
+    running = ControlServer(tmp_path, {**ANSWERERS, "wait": lambda _question: {"done": goes_on.wait(60)}})
+    running.start()
+    with ThreadPoolExecutor(control.MAX_ANSWERS) as pool:
+        try:
+            waiting = [pool.submit(ask_daemon, tmp_path, "wait") for _ in range(control.MAX_ANSWERS - 1)]
+            wait_until("under way", lambda: len(running._answering) == control.MAX_ANSWERS - 1)
+            assert ask_daemon(tmp_path, "echo", said=8)["said"] == 8
+            waiting.append(pool.submit(ask_daemon, tmp_path, "wait"))
+            wait_until("full", lambda: len(running._answering) == control.MAX_ANSWERS)
+            with pytest.raises(SinyalError, match="too many"):
+                ask_daemon(tmp_path, "echo")
+        finally:
+            goes_on.set()
+        assert all(one.result()["done"] for one in waiting)
+    running.stop(5)
+
+
+def test_a_daemon_that_does_not_hear_is_told_soon(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(tmp_path / SOCKET_NAME))
+        deaf.listen(1)
+        for _ in range(4):  # the last of them find no place to wait, either
+            with pytest.raises(DaemonSilent, match=f"{SOCKET_NAME}; it is stopped or stuck") as fault:
+                ask_daemon(tmp_path, "echo")
+            assert "restart" in fault.value.next_step
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"\n",
+        b"{}\n",
+        b"[" * 5000 + b"\n",
+        b'{"v":1,"ok":false,"problem":[1]}\n',
+        b"x" * 70_000,
+        b"\xff\n",
+    ],
+)
+def test_a_daemon_that_speaks_nonsense_is_an_error_in_words(tmp_path: Path, answer: bytes) -> None:
+    def serve() -> None:
+        with listener.accept()[0] as peer, contextlib.suppress(OSError):
+            peer.sendall(answer)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / SOCKET_NAME))
+        listener.listen(1)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(SinyalError):
+            ask_daemon(tmp_path, "echo")
+        thread.join()
 
 
 def test_those_who_drip_or_stay_silent_are_dropped_and_others_served(
@@ -209,6 +293,47 @@ def test_a_reading_under_way_serves_both_and_a_restart_is_told_to_both() -> None
             thread.join()
         assert modem.heard.count("AT+COPS?") == asked_before + 1
         poller.close()
+
+
+def test_cells_asked_for_after_a_reading_do_not_read_it_again_nor_hide_a_restart() -> None:
+    with SimulatedModem(read_transcript(DEMO_TRANSCRIPT)) as modem:
+        poller = ModemPoller(str(modem.path), sim_pin="", memory_file=None)
+        assert poller.look().fields["modem_state"] == "ok"
+        asked = modem.heard.count("AT+COPS?")
+        assert poller.read_cells()[0].role == "serving"
+        assert modem.heard.count("AT+COPS?") == asked
+        assert poller._open_modem is not None
+        poller._open_modem[1]._last_read_at -= 60
+        modem.notify("RDY")
+        assert poller.read_cells()[0].role == "serving"
+        assert modem.heard.count("AT+COPS?") > asked
+        assert [poller.collect()["modem_state"] for _ in range(2)] == ["restarted", "ok"]
+        poller.close()
+
+
+def test_a_question_that_fails_meanwhile_answers_those_who_wait() -> None:
+    with SimulatedModem(read_transcript(DEMO_TRANSCRIPT), Behaviour(hang_after=0)) as modem:
+        poller = ModemPoller(str(modem.path), sim_pin="", memory_file=None)
+        with ThreadPoolExecutor(3) as pool:
+            with poller._lock:
+                faults = [pool.submit(poller.ask, "AT+CSQ", 5.0).exception for _ in range(2)]
+                look = pool.submit(poller.look)
+                time.sleep(0.2)
+            assert all(isinstance(fault(), ModemSilent) for fault in faults)
+            assert (look.result().fields, type(look.result().fault)) == ({"modem_state": "hung"}, ModemSilent)
+        assert modem.heard.count("AT") == SYNC_TRIES
+        poller.close()
+
+
+def test_a_question_does_not_wait_for_ever_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poll, "TURN_LIMIT_S", 0.1)
+    poller = ModemPoller("/dev/no-such-port", sim_pin="", memory_file=None)
+    with poller._lock:
+        with pytest.raises(ModemUnavailable, match="earlier questions"):
+            poller.ask("AT", 1.0)
+        look = poller.look()
+    assert look.fields == {"modem_state": "busy"}
+    assert look.fault is not None and "earlier questions" in look.fault.what
 
 
 def test_the_daemon_itself_refuses_what_writes(tmp_path: Path) -> None:
