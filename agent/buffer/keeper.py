@@ -6,6 +6,7 @@ disk, and for that no longer than CALL_S.
 
 import logging
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -144,6 +145,10 @@ class Keeper:
     def counts(self) -> BufferCounts:
         """Return what the database holds: see BufferCounts."""
         return self._ask(Store.counts)
+
+    def read(self, ask: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """Return what `ask` reads of the committed rows: see Store.read. The sampler waits meanwhile."""
+        return self._ask(lambda store: store.read(ask))
 
     def close(self) -> None:
         """Commit, close and end the thread, within CLOSE_S whatever the disk does."""

@@ -14,10 +14,11 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from agent.buffer.event_log import EventLog
 from agent.buffer.faults import explain, is_damage, primary_code
@@ -31,6 +32,8 @@ from agent.errors import StoreUnusable
 from agent.language import _
 
 log = logging.getLogger("sinyal.buffer")
+
+Answer = TypeVar("Answer")
 
 BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 RETRY_S = 5.0
@@ -280,6 +283,11 @@ class Store:
                 folded=_counter(database.connection, "folded"),
                 dropped=_counter(database.connection, "dropped"),
             )
+
+    def read(self, ask: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """Return what `ask` reads of the committed rows; it must neither write nor take long."""
+        with self._using_database() as database:
+            return ask(database.connection)
 
     def prune(self) -> int:
         """Commit, and remove a slice of the sent rows that need not be kept; return how many rows."""
