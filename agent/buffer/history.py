@@ -204,8 +204,8 @@ def _end_row(connection: sqlite3.Connection, first: int, last: int, order: str) 
 
 def _rows(connection: sqlite3.Connection, where: str, *values: int) -> list[Row]:
     found = connection.execute(f"SELECT * FROM readings WHERE {where}", values)  # noqa: S608 -- no text of others
-    names = [column[0] for column in found.description]
-    return [_shown(dict(zip(names, each, strict=True))) for each in found]
+    names = [(at, column[0]) for at, column in enumerate(found.description) if _may_be_shown(column[0])]
+    return [{name: values[at] for at, name in names if values[at] is not None} for values in found]
 
 
 def _shown(row: Mapping[str, Any]) -> Row:

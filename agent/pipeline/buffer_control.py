@@ -14,8 +14,8 @@ from agent.pipeline.control import MAX_ANSWER_BYTES, Answerer, Question
 if TYPE_CHECKING:
     from agent.buffer.history import Page, Selection
 
-PAGE_ROWS = 150
-"""Some 50 kB, and a few milliseconds of the keeper's time."""
+PAGE_ROWS = 60
+"""Some 20 kB, and a millisecond or two of the keeper's time; a larger page only costs the daemon memory."""
 
 PAGE_BYTES = MAX_ANSWER_BYTES - 4096
 
@@ -61,12 +61,16 @@ def _page(keeper: Keeper, question: Question) -> Mapping[str, Any]:
     selection, after = _selection_in(question), _cursor_in(question)
     if after == START:
         _write_what_waits(keeper)
-    columns = keeper.read(columns_of)
-    page = keeper.read(lambda connection: read_page(connection, selection, after, limit=PAGE_ROWS))
-    return page_document(page, columns)
+    columns, page = keeper.read(
+        lambda connection: (
+            columns_of(connection),
+            read_page(connection, selection, after, limit=PAGE_ROWS),
+        )
+    )
+    return _page_document(page, columns)
 
 
-def page_document(page: "Page", columns: list[str]) -> dict[str, Any]:
+def _page_document(page: "Page", columns: list[str]) -> dict[str, Any]:
     """Return a page as it is told: {"columns", "rows": a list of values for each, "after"}.
 
     A page too long for an answer is cut, and then `after` says where it was.

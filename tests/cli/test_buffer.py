@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -439,3 +439,32 @@ def test_an_export_goes_on_while_the_agent_starts_and_ends(gateway: Gateway) -> 
 
     assert process.returncode == 0
     assert seqs("".join(heard)) == list(range(1, 30_001))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small disk can only be mounted by root")
+def test_a_database_whose_disk_is_full_can_still_be_carried_out(gateway: Gateway, tmp_path: Path) -> None:
+    """The agent cannot even open its database there, and says so; reading needs no room."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=512k", "sinyal-test", str(small)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        (small / "sinyal.db").write_bytes(gateway.database.read_bytes())
+        with suppress(OSError), (small / "filler").open("wb", buffering=0) as filler:
+            while filler.write(b"x" * 1024):
+                pass
+        gateway.config.write_text(gateway.config.read_text().replace('state = "state"', f'state = "{small}"'))
+        start(gateway)
+        shown = buffer(gateway, "export", "--to", str(ROWS))
+        counted = buffer(gateway, "stats", "--json")
+        gateway.stop_anyhow()
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+    assert (shown.returncode, counted.returncode) == (0, 0), shown.stderr + counted.stderr
+    assert seqs(shown.stdout) == list(range(1, ROWS + 1))
