@@ -17,6 +17,9 @@ MAX_SEQ = 2**63 - 1
 COUNTED_AT_ONCE = 10_000
 """So many seqs are counted in one slice: some 2 MB to read."""
 
+UNREADABLE = (ValueError, TypeError, OverflowError)
+"""What a damaged file can raise beside sqlite3.Error: names that are no UTF-8, a table without its row."""
+
 SHOWN_RANGES = 20
 """Of quarantined ranges, and of reasons for one, so many are told; the newest first."""
 

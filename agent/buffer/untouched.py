@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from agent.buffer.faults import explain
+from agent.buffer.faults import damaged, explain
+from agent.buffer.history import UNREADABLE
 from agent.buffer.opening import file_bytes, log_file
 from agent.errors import NoPermission, StoreUnusable
 from agent.language import _
@@ -44,11 +45,8 @@ def opened_untouched(path: Path) -> Iterator[sqlite3.Connection]:
 
 def check(connection: sqlite3.Connection, path: Path) -> None:
     """Read the whole file; raises StoreUnusable when it is damaged."""
-    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if verdict != "ok":
-        damage = sqlite3.DatabaseError(verdict)
-        damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise explain(damage, path)
+    if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+        raise damaged(path)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -100,3 +98,5 @@ def _explained(path: Path) -> Iterator[None]:
                 _("check paths.state with: sinyal config show"),
             ) from None
         raise explain(error, path) from None
+    except UNREADABLE:
+        raise damaged(path) from None

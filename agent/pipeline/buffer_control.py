@@ -2,9 +2,10 @@
 
 import contextlib
 import json
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from agent.buffer.keeper import Keeper
 from agent.errors import StoreUnusable, UsageMistake
@@ -13,6 +14,8 @@ from agent.pipeline.control import MAX_ANSWER_BYTES, Answerer, Question
 
 if TYPE_CHECKING:
     from agent.buffer.history import Page, Selection
+
+Answer = TypeVar("Answer")
 
 PAGE_ROWS = 60
 """Some 20 kB, and a millisecond or two of the keeper's time; a larger page only costs the daemon memory."""
@@ -27,11 +30,11 @@ def buffer_answerers(keeper: Keeper, database: Path, max_bytes: int) -> Mapping[
         from agent.buffer.history import count_slice
 
         first, last = _range_in(question)
-        return keeper.read(lambda connection: count_slice(connection, first, last))
+        return _read(keeper, database, lambda connection: count_slice(connection, first, last))
 
     return {
         "buffer_stats": lambda _question: _stats(keeper, database, max_bytes),
-        "buffer_page": lambda question: _page(keeper, question),
+        "buffer_page": lambda question: _page(keeper, database, question),
         "buffer_count": count,
         "buffer_resend": lambda question: _resend(keeper, question),
     }
@@ -43,7 +46,7 @@ def _stats(keeper: Keeper, database: Path, max_bytes: int) -> Mapping[str, Any]:
     from agent.buffer.room import room_of
 
     _write_what_waits(keeper)
-    seen = keeper.read(overview)
+    seen = _read(keeper, database, overview)
     counts = keeper.counts()
     return {
         **seen,
@@ -55,17 +58,19 @@ def _stats(keeper: Keeper, database: Path, max_bytes: int) -> Mapping[str, Any]:
     }
 
 
-def _page(keeper: Keeper, question: Question) -> Mapping[str, Any]:
+def _page(keeper: Keeper, database: Path, question: Question) -> Mapping[str, Any]:
     from agent.buffer.history import START, columns_of, read_page
 
     selection, after = _selection_in(question), _cursor_in(question)
     if after == START:
         _write_what_waits(keeper)
-    columns, page = keeper.read(
+    columns, page = _read(
+        keeper,
+        database,
         lambda connection: (
             columns_of(connection),
             read_page(connection, selection, after, limit=PAGE_ROWS),
-        )
+        ),
     )
     return _page_document(page, columns)
 
@@ -93,6 +98,16 @@ def _resend(keeper: Keeper, question: Question) -> Mapping[str, Any]:
     first, last = _range_in(question)
     last = min(last, first + COUNTED_AT_ONCE - 1)
     return {"rows": keeper.resend(first, last), "last_seq": last}
+
+
+def _read(keeper: Keeper, database: Path, ask: Callable[[sqlite3.Connection], Answer]) -> Answer:
+    from agent.buffer.faults import damaged
+    from agent.buffer.history import UNREADABLE
+
+    try:
+        return keeper.read(ask)
+    except UNREADABLE:
+        raise damaged(database) from None
 
 
 def _write_what_waits(keeper: Keeper) -> None:

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import random
 import sqlite3
 import subprocess
 import sys
@@ -275,6 +276,34 @@ def test_a_file_that_is_no_reading_database_is_a_sentence(path: Path, make: Call
         assert overview(connection) and count_all(connection, 1, 40)
     assert str(path) in fault.value.what and fault.value.next_step
     assert peek(path) is None
+
+
+def test_whatever_is_damaged_ends_in_a_sentence(open_store: OpenStore, path: Path) -> None:
+    store = open_store()
+    fill(store, range(1, 200))
+    store.mark_sent(1, 50)
+    store.quarantine(60, 70, "too large")
+    store.close()
+    whole = path.read_bytes()
+    chance = random.Random(20261128)
+    read, refused = 0, 0
+    for _file in range(150):
+        bad = bytearray(whole)
+        for _place in range(chance.choice((1, 5, 50))):
+            at = chance.randrange(len(bad) if chance.random() < 0.5 else 12_000)
+            bad[at : at + 16] = chance.randbytes(chance.choice((1, 16)))
+        path.write_bytes(bad[: len(whole)])
+        try:
+            with opened_untouched(path) as connection:
+                last = overview(connection)["last_seq"] or 0
+                after: Cursor | None = START
+                for _page in range(100):
+                    after = read_page(connection, Selection(), after, limit=60).after if after else None
+                count_all(connection, 1, min(last, 100_000))
+            read += 1
+        except StoreUnusable:
+            refused += 1
+    assert read > 5 and refused > 50
 
 
 def test_a_missing_file_is_a_sentence_and_none_is_made(path: Path) -> None:
