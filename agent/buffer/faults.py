@@ -73,6 +73,12 @@ def is_damage(error: Exception) -> bool:
     return primary_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
+def damaged(path: Path) -> StoreUnusable:
+    """Return the sentence for a database at `path` that is bad in a way SQLite itself does not notice."""
+    what, next_step = _DAMAGED
+    return StoreUnusable(_(what).format(path=path), _(next_step))
+
+
 def explain(error: Exception, path: Path) -> StoreUnusable:
     """Return `error`, met at the database `path`, as a sentence and a next step."""
     what, next_step = _words(primary_code(error), path)

@@ -151,7 +151,7 @@ class Keeper:
         return self._ask(Store.newest_true_ts)
 
     def read(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        """Let `work` ask the database, in the thread that owns it: see Store.read."""
+        """Let `work` ask the database, in the thread that owns it; all others wait: see Store.read."""
         return self._ask(lambda store: store.read(work))
 
     def write(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:

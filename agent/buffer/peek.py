@@ -4,50 +4,31 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-_PATIENCE_S = 1.0
+from agent.buffer.history import Selection, count_all, overview, read_page
+from agent.buffer.untouched import opened_untouched
+from agent.errors import SinyalError
 
 
 def peek(path: Path) -> dict[str, Any] | None:
-    """Return {"epoch", "reading", "buffer": {"stored", "unsent", "oldest_unsent_ts", "last_seq"}}, or None.
+    """Return {"epoch", "reading", "buffer"} as the daemon's snapshot has them, or None.
 
-    None means: no database there, not readable by this user, held by a daemon, or not ours. Nothing is
-    written, so a database that a power cut left with an unfinished log is read without that log's rows
-    when this user may not write beside it.
+    None means: no database there, not readable by this user, held by a daemon, damaged, or not ours.
     """
-    for mode in ("mode=ro", "immutable=1"):
-        try:
-            connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=_PATIENCE_S)
-        except sqlite3.Error:
-            continue
-        try:
+    try:
+        with opened_untouched(path) as connection:
             return _left_behind(connection)
-        except sqlite3.Error:
-            continue
-        finally:
-            connection.close()
-    return None
+    except SinyalError:
+        return None
 
 
 def _left_behind(connection: sqlite3.Connection) -> dict[str, Any]:
-    connection.row_factory = sqlite3.Row
-    last = connection.execute("SELECT * FROM readings ORDER BY seq DESC LIMIT 1").fetchone()
-    (stored,) = connection.execute("SELECT count(*) FROM readings").fetchone()
-    (epoch,) = connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
-    unsent, oldest_ts = connection.execute(
-        "SELECT count(*), min(ts) FROM readings WHERE NOT EXISTS"
-        " (SELECT 1 FROM sent WHERE readings.seq BETWEEN sent.first AND sent.last)"
-    ).fetchone()
+    seen = overview(connection)
+    last_seq = seen["last_seq"] or 0
+    newest = read_page(connection, Selection(), (seen["epoch"], last_seq - 1), limit=1).rows
+    buffer = count_all(connection, seen["first_seq"] or 1, last_seq)
+    buffer |= {name: seen[name] for name in ("oldest_unsent_ts", "events_unsent", "folded", "dropped")}
     return {
-        "epoch": epoch,
-        "reading": _known(last) if last is not None else None,
-        "buffer": {
-            "stored": stored,
-            "unsent": unsent,
-            "oldest_unsent_ts": oldest_ts,
-            "last_seq": last["seq"] if last is not None else 0,
-        },
+        "epoch": seen["epoch"],
+        "reading": newest[0] if newest else None,
+        "buffer": buffer | {"last_seq": last_seq},
     }
-
-
-def _known(row: sqlite3.Row) -> dict[str, Any]:
-    return {name: row[name] for name in row.keys() if row[name] is not None}  # noqa: SIM118 -- a Row is no dict

@@ -300,7 +300,7 @@ class Store:
     # ---- for both ----
 
     def read(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        """Let `work` ask the database and return its answer; it must change nothing."""
+        """Let `work` ask the database and return its answer; it must neither write nor take long."""
         with self._using_database() as database:
             return work(database.connection)
 

@@ -20,7 +20,7 @@ from agent.config.load import (
     variables_of,
 )
 from agent.config.toml_text import one_line, written
-from agent.config.warn import warnings_about
+from agent.config.warn import problems_of, warnings_about
 from agent.errors import ConfigMistake, UsageMistake
 from agent.language import N_, _
 
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "assignments",
         nargs="+",
         metavar=_("KEY VALUE"),
-        help=_("a key such as readings.interval_s and its value; lists as a:1,b:2; - asks for a secret"),
+        help=_("a key such as readings.interval_s and its value; addresses as a:1,b:2; - asks for a secret"),
     )
 
 
@@ -75,18 +75,25 @@ def _check(args: argparse.Namespace) -> int:
     except ConfigMistake as mistake:
         mistakes = mistake.mistakes if isinstance(mistake, ConfigMistakes) else (mistake.what,)
         if args.json:
-            print(json.dumps({"fine": False, "mistakes": mistakes, "warnings": []}, ensure_ascii=False))
+            document = {"fine": False, "mistakes": mistakes, "problems": [], "warnings": []}
+            print(json.dumps(document, ensure_ascii=False))
         elif len(mistakes) == 1:
             raise
         _note(mistakes)
         return mistake.exit_code
-    warnings = warnings_about(loaded, os.environ)
+    warnings, problems = warnings_about(loaded, os.environ), problems_of(loaded)
     if args.json:
-        print(json.dumps({"fine": True, "mistakes": [], "warnings": warnings}, ensure_ascii=False))
-    else:
+        told = [problem.what for problem in problems]
+        document = {"fine": not told, "mistakes": [], "problems": told, "warnings": warnings}
+        print(json.dumps(document, ensure_ascii=False))
+    elif not problems:
         print(_("configuration is fine: {file}").format(file=one_line(str(loaded.path))))
     _note([_("warning: {what}").format(what=warning) for warning in warnings])
-    return 0
+    for problem in () if args.json else problems[:-1]:
+        _note([problem.what])
+    if problems and not args.json:
+        raise problems[-1]
+    return 1 if problems else 0
 
 
 def _show(args: argparse.Namespace) -> int:

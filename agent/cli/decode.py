@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from agent.cli.stdout_lines import write_lines
 from agent.config.keys import RULES, effective_port
 from agent.config.rules import host_in, split_address
 from agent.config.toml_text import one_line
@@ -122,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
                 _note(f"{arrival.source}: {error.what}")
                 damaged = True
             else:
-                _write(formatter(seen.new_among(rows) if seen else rows))
+                write_lines(formatter(seen.new_among(rows) if seen else rows))
     return 1 if damaged else 0
 
 
@@ -305,20 +306,3 @@ def _split_line(line: bytes) -> tuple[str, bytes]:
         return topic.decode("utf-8"), payload
     except UnicodeDecodeError:
         raise BatchUnreadable(_("the topic is not UTF-8 text")) from None
-
-
-def _write(lines: Iterator[str]) -> None:
-    out = sys.stdout.buffer
-    try:
-        out.writelines(line.encode("utf-8") for line in lines)
-        # Whoever watches a live subscription waits for these rows.
-        out.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        # What is still waiting to be written must not complain again when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SinyalError(
-            _("the rows cannot be written: {reason}").format(reason=error.strerror),
-            _("check the space and the place where stdout goes"),
-        ) from None

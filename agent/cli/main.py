@@ -9,8 +9,10 @@ import atexit
 import gc
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple, NoReturn
 
 from agent import __version__, language, screen
@@ -35,6 +37,7 @@ COMMANDS = (
     ),
     Command("status", "status", N_("how the gateway is doing, on one screen"), "sinyal status"),
     Command("modem", "modem", N_("read the modem, find it, talk to it"), "sinyal modem read"),
+    Command("buffer", "buffer", N_("what is stored; take it along, or send it again"), "sinyal buffer stats"),
     Command("config", "config", N_("check, show or change the configuration"), "sinyal config check"),
     Command("decode", "decode", N_("turn MQTT batches into rows"), "sinyal decode batch.bin --format csv"),
     Command("version", "version", N_("the version of the agent and of what it runs on"), "sinyal version"),
@@ -100,9 +103,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parse(arguments)
         args.configuration = configuration
         module = importlib.import_module(f"agent.cli.{args.module}")
-        code = int(module.run(args))
-        if sys.stdout is not None:  # it is None when the shell closed it (>&-)
-            sys.stdout.flush()
+        with _interruptible():
+            code = int(module.run(args))
+            if sys.stdout is not None:  # it is None when the shell closed it (>&-)
+                sys.stdout.flush()
     except SinyalError as error:
         _say(error)
         if _stdout_fails():
@@ -120,6 +124,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _say_unwritable(error)
         return _say_unexpected(error, arguments)
     return code
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt while a command works, where `agent.__main__` has put it off.
+
+    Before and after, Ctrl-C ends the process at once: in the middle of an import nobody could catch it.
+    """
+    is_put_off = signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    if is_put_off:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if is_put_off:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _choose_language(arguments: Sequence[str], configuration: Configuration) -> None:

@@ -8,18 +8,21 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from agent import __version__, screen
 from agent.config.keys import DEFAULTS, effective_port
 from agent.errors import ConfigMistake
-from agent.language import _
+from agent.language import _, ngettext
 from agent.pipeline.snapshot import daemon_runs, read_snapshot
 
 LABEL_WIDTH = 11
 BAR_WIDTH = 20
+TEXT_COLUMNS = screen.COLUMNS - LABEL_WIDTH - 2
+MAX_TEXT_LINES = 3
+SEPARATOR = " · "
 
 STALE_SLOTS = 3
 """A reading older than this many intervals is old news."""
@@ -110,8 +113,8 @@ def _lines(
             _signal_line(reading),
         ]
         lines += [_host_line(reading)]
-    lines.append(_link_line(values, shown, running=running))
-    lines.append(_queue_line(shown, left, now_ts=now_ts))
+    lines += _link_lines(values, shown, running=running)
+    lines += _queue_lines(shown, left, now_ts=now_ts)
     return lines
 
 
@@ -210,34 +213,64 @@ def _host_line(reading: Mapping[str, Any]) -> Line:
     return Line(_("Board"), screen.fit(parts, 66) or "-")
 
 
-def _link_line(values: Mapping[str, Any], shown: Mapping[str, Any], *, running: bool) -> Line:
+def _link_lines(values: Mapping[str, Any], shown: Mapping[str, Any], *, running: bool) -> list[Line]:
     label = _("Centre")
     host = values["broker.host"]
     if not host:
-        return Line(label, _("no broker configured; readings stay on this gateway"))
+        return [Line(label, _("no broker configured; readings stay on this gateway"))]
     link = shown.get("link") or {}
     where = f"{host}:{effective_port(values['broker.port'], tls=values['broker.tls'])}"
     if not running or not link:
-        return Line(label, _("{where}, not connected").format(where=where))
+        return [Line(label, _("{where}, not connected").format(where=where))]
     if link.get("state") != "connected" or link.get("last_problem"):
         # The problem names the address itself.
         why = link.get("last_problem") or _("{where}, connecting").format(where=where)
-        return Line(label, screen.fit((str(why),), 66), "not_connected")
+        return [Line(label, str(why), "not_connected"), *_reconnects(link)]
     last = link.get("last_ack_ts")
     sent = _("last sent {when}").format(when=screen.wib(last)) if last else _("nothing sent yet")
-    return Line(label, screen.fit((_("{where}, connected").format(where=where), sent), 66))
+    text = SEPARATOR.join((_("{where}, connected").format(where=where), sent))
+    return [Line(label, text), *_reconnects(link)]
 
 
-def _queue_line(shown: Mapping[str, Any], left: Mapping[str, Any] | None, *, now_ts: float) -> Line:
-    label = _("Queue")
+def _reconnects(link: Mapping[str, Any]) -> list[Line]:
+    """Return how often the link came back, and why it last went away unless the line above says so."""
+    reconnects = max(0, int(link.get("connects") or 0) - 1)
+    parts = []
+    if reconnects:
+        text = ngettext("connected again {n} time", "connected again {n} times", reconnects)
+        parts.append(text.format(n=reconnects))
+    reason, reason_ts = link.get("last_reason"), link.get("last_reason_ts")
+    if reason and reason_ts and not link.get("last_problem"):
+        text = _("last trouble {when}: {why}")
+        parts.append(text.format(when=screen.wib(reason_ts), why=reason))
+    return [Line("", part) for part in parts]
+
+
+def _queue_lines(
+    shown: Mapping[str, Any], left: Mapping[str, Any] | None, *, now_ts: float
+) -> Iterator[Line]:
     queue = shown.get("buffer") or (left or {}).get("buffer")
     if not queue:
-        return Line(label, _("not known"))
-    text = _("{unsent} waiting of {stored} stored").format(unsent=queue["unsent"], stored=queue["stored"])
+        yield Line(_("Queue"), _("not known"))
+        return
+    unsent, quarantined = queue["unsent"], queue.get("quarantined", 0)
+    parts = [_("{n} waiting").format(n=unsent)]
     oldest = queue.get("oldest_unsent_ts")
     if oldest is not None:
-        text += ", " + _("oldest {age}").format(age=screen.span(now_ts - oldest))
-    return Line(label, text)
+        parts[0] += ", " + _("oldest {age}").format(age=screen.span(now_ts - oldest))
+    parts.append(_("{n} sent").format(n=queue["stored"] - unsent - quarantined))
+    if queue.get("events_unsent"):
+        parts.append(_("{n} events waiting").format(n=queue["events_unsent"]))
+    yield Line(_("Queue"), SEPARATOR.join(parts))
+    # Seldom, and then worth a line of their own; `sinyal buffer stats` has them always.
+    fates = (
+        (quarantined, _("{n} refused by the broker")),
+        (queue.get("folded"), _("{n} folded")),
+        (queue.get("dropped"), _("{n} dropped")),
+    )
+    seldom = [text.format(n=count) for count, text in fates if count]
+    if seldom:
+        yield Line("", SEPARATOR.join((*seldom, "sinyal buffer stats")))
 
 
 def _print(values: Mapping[str, Any], lines: list[Line]) -> None:
@@ -245,4 +278,19 @@ def _print(values: Mapping[str, Any], lines: list[Line]) -> None:
     print(screen.fit((f"Sinyal {__version__}", *names)))
     for line in lines:
         mark = "!" if line.problem else " "
-        print(f"{mark} {line.label:<{LABEL_WIDTH}}{line.text}"[: screen.COLUMNS])
+        first, *rest = _wrapped(line.text)
+        print(f"{mark} {line.label:<{LABEL_WIDTH}}{first}")
+        for text in rest:
+            print(f"{'':<{LABEL_WIDTH + 2}}{text}")
+
+
+def _wrapped(text: str) -> list[str]:
+    """Return a text in at most MAX_TEXT_LINES lines; the last one is cut."""
+    lines: list[str] = []
+    while len(text) > TEXT_COLUMNS and len(lines) < MAX_TEXT_LINES - 1:
+        # A word longer than a line, such as a host name, is cut in the middle.
+        ends = (text.rfind(sign, 1, TEXT_COLUMNS + len(sign)) for sign in (SEPARATOR, " "))
+        at = next((end for end in ends if end > 0), TEXT_COLUMNS)
+        lines.append(text[:at])
+        text = text[at:].removeprefix(SEPARATOR).strip()
+    return [*lines, screen.fit((text,), TEXT_COLUMNS)]

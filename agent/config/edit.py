@@ -86,7 +86,7 @@ def _checked_value(name: str, text: str) -> str:
         rule.accept(value)
     except ValueError:
         raise ConfigMistake(
-            refusal(name, value, rule), _("nothing was changed; give another value")
+            refusal(name, value, rule, typed=True), _("nothing was changed; give another value")
         ) from None
     return written(value)
 

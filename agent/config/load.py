@@ -205,7 +205,7 @@ class _Builder:
                 try:
                     values[key] = self._from_folder(rule.accept(value), rule)
                 except ValueError:
-                    self.mistakes.append(refusal(place, value, rule))
+                    self.mistakes.append(refusal(place, value, rule, typed=origin == "environment"))
                 self.origins[f"{section}.{key}"] = origin
         # A wrong value would only bring a second mistake about its neighbours.
         if len(self.mistakes) == known_mistakes:
@@ -239,11 +239,16 @@ def variables_of(section: str, key: str) -> tuple[str, ...]:
     return (variable, LANGUAGE_VARIABLE) if (section, key) == ("gateway", "language") else (variable,)
 
 
-def refusal(place: str, value: object, rule: Rule) -> str:
-    """Return the line that says that `value` is not allowed at `place`; a secret is masked."""
-    shown = MASK if rule.secret else shortened(written(value))
+def refusal(place: str, value: object, rule: Rule, *, typed: bool = False) -> str:
+    """Return the line that says that `value` is not allowed at `place`; a secret is masked.
+
+    typed: the value was a text, in the environment or after `config set`, and is to be a text again.
+    """
+    text = ",".join(value) if typed and isinstance(value, list) else written(value)
     return _("{place} = {value} is not allowed, only {allowed}").format(
-        place=place, value=shown, allowed=rule.allowed()
+        place=place,
+        value=MASK if rule.secret else shortened(one_line(text)),
+        allowed=rule.allowed_as_text() if typed else rule.allowed(),
     )
 
 

@@ -47,6 +47,10 @@ class Rule:
         sentence = _(self.sentence).format_map(vars(self))
         return _('"" or {sentence}').format(sentence=sentence) if self.may_be_unset else sentence
 
+    def allowed_as_text(self) -> str:
+        """Return what is allowed in the environment and for `config set`, in the person's language."""
+        return self.allowed()
+
     def _kept(self, value: Any) -> object:
         raise NotImplementedError
 
@@ -172,6 +176,10 @@ class Addresses(Rule):
     def __init__(self, meaning: str) -> None:
         sentence = N_('a list like ["broker2.example:8883", "[2001:db8::7]:8883"]')
         super().__init__(meaning, sentence, default=())
+
+    def allowed_as_text(self) -> str:
+        """Return how to write several in one text, as value_in reads it."""
+        return _("addresses like broker2.example:8883,[2001:db8::7]:8883")
 
     def _kept(self, value: Any) -> object:
         for address in value:

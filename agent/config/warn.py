@@ -1,13 +1,15 @@
-"""What is allowed but probably not meant: `sinyal config check` tells it, nothing refuses it."""
+"""What `sinyal config check` tells beside mistakes: what cannot work, and what was hardly meant."""
 
 import os
 import stat
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
+from pathlib import Path
 
 from agent.config.keys import RULES
 from agent.config.load import CONFIG_VARIABLE, LANGUAGE_VARIABLE, LoadedConfig, variables_of
 from agent.config.toml_text import one_line
+from agent.errors import SinyalError
 from agent.language import _
 
 
@@ -24,9 +26,44 @@ def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
             yield _("{variable} is set, but belongs to no key").format(variable=one_line(variable))
 
 
-def _no_name(loaded: LoadedConfig) -> Iterator[str]:
+def problems_of(loaded: LoadedConfig) -> list[SinyalError]:
+    """Return what keeps the agent from starting or from ever reaching its broker."""
+    return [problem for find in PROBLEMS for problem in find(loaded)]
+
+
+def _no_name(loaded: LoadedConfig) -> Iterator[SinyalError]:
     if not loaded.config.gateway.id:
-        yield _("gateway.id is empty: `sinyal run` will refuse to start")
+        yield SinyalError(
+            _("gateway.id is empty: `sinyal run` will refuse to start"),
+            _("sinyal config set gateway.id NAME"),
+        )
+
+
+def _tls_files_missing(loaded: LoadedConfig) -> Iterator[SinyalError]:
+    broker = loaded.config.broker
+    for key, file in _named_tls_files(loaded) if broker.tls and broker.host else ():
+        if not _is_missing(file):
+            continue
+        yield SinyalError(
+            _("broker.{key}: {file} is not there").format(key=key, file=one_line(str(file))),
+            _("put the file there, or correct broker.{key}").format(key=key),
+        )
+
+
+def _named_tls_files(loaded: LoadedConfig) -> Iterator[tuple[str, Path]]:
+    broker = loaded.config.broker
+    files = {"ca_file": broker.ca_file, "cert_file": broker.cert_file, "key_file": broker.key_file}
+    return ((key, file) for key, file in files.items() if file is not None)
+
+
+def _is_missing(file: Path) -> bool:
+    """Return whether there is no file; where this user may not look it may well be one."""
+    try:
+        return not stat.S_ISREG(file.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
 
 
 def _readable_pin(loaded: LoadedConfig) -> Iterator[str]:
@@ -56,11 +93,10 @@ def _fallbacks_without_host(loaded: LoadedConfig) -> Iterator[str]:
 
 
 def _tls_files(loaded: LoadedConfig) -> Iterator[str]:
-    broker = loaded.config.broker
-    files = {"ca_file": broker.ca_file, "cert_file": broker.cert_file, "key_file": broker.key_file}
-    for key, file in files.items():
-        if file is None:
-            continue
+    told = bool(loaded.config.broker.tls and loaded.config.broker.host)
+    for key, file in _named_tls_files(loaded):
+        if told and _is_missing(file):
+            continue  # a problem already
         try:
             mode = file.stat().st_mode
         except OSError as error:
@@ -71,5 +107,6 @@ def _tls_files(loaded: LoadedConfig) -> Iterator[str]:
             yield _("broker.key_file: everybody may read {file}: chmod 640").format(file=one_line(str(file)))
 
 
-WARNINGS = (_no_name, _readable_pin, _plain_mqtt, _fallbacks_without_host, _tls_files)
+PROBLEMS = (_no_name, _tls_files_missing)
+WARNINGS = (_readable_pin, _plain_mqtt, _fallbacks_without_host, _tls_files)
 """Every look at a configuration, in the order of their warnings."""

@@ -26,10 +26,11 @@ from agent.language import _
 from agent.modem.network_time import LATEST_AFTER_FLOOR_S
 from agent.modem.poll import ModemPoller
 from agent.pipeline.agent_reading import AgentCollector
+from agent.pipeline.buffer_control import buffer_answerers
 from agent.pipeline.control import ControlServer
 from agent.pipeline.modem_control import modem_answerers
 from agent.pipeline.sampler import Sampler
-from agent.pipeline.snapshot import DaemonLock, write_snapshot
+from agent.pipeline.snapshot import DaemonLock, shown_link, shown_queue, write_snapshot
 from agent.pipeline.stop_signal import StopSignal
 from agent.pipeline.true_clock import TrueClock
 from agent.publish.forwarder import Forwarder
@@ -69,7 +70,13 @@ class Daemon:
         self._modem = ModemPoller(
             config.modem.port, sim_pin=config.modem.sim_pin, memory_file=state / MODEM_MEMORY_NAME
         )
-        self._control = ControlServer(config.paths.runtime, modem_answerers(self._modem))
+        self._control = ControlServer(
+            config.paths.runtime,
+            {
+                **modem_answerers(self._modem),
+                **buffer_answerers(self._keeper, state / DATABASE_NAME, config.buffer.max_bytes),
+            },
+        )
         self._forwarder = Forwarder(
             self._keeper,
             config.broker,
@@ -190,14 +197,7 @@ class Daemon:
             "waiting_in_memory": sampler.waiting,
             "lost": sampler.lost,
             "store_problem": sampler.store_problem,
-            "link": {
-                "state": link.state,
-                "since_ts": link.since_ts,
-                "last_ack_ts": link.last_ack_ts,
-                "connects": link.connects,
-                "last_problem": link.last_problem,
-                "wire_bytes": link.wire_bytes,
-            },
+            "link": shown_link(link),
         }
         try:
             counts = self._keeper.counts()
@@ -205,12 +205,7 @@ class Daemon:
             return shown
         shown["epoch"] = self._keeper.epoch
         shown["boot"] = self._keeper.boot
-        shown["buffer"] = {
-            "stored": counts.stored,
-            "unsent": counts.unsent,
-            "oldest_unsent_ts": counts.oldest_unsent_ts,
-            "last_seq": counts.last_seq,
-        }
+        shown["buffer"] = shown_queue(counts)
         return shown
 
     def _shut_down(self) -> None:

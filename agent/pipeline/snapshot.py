@@ -19,6 +19,16 @@ from agent.language import _
 SNAPSHOT_NAME = "status.json"
 LOCK_NAME = "sinyal.lock"
 
+QUEUE_NAMES = (
+    "stored", "unsent", "oldest_unsent_ts", "last_seq", "last_sent_ts", "bytes_used", "quarantined",
+    "events_unsent", "folded", "dropped",
+)  # fmt: skip
+LINK_NAMES = (
+    "state", "since_ts", "last_ack_ts", "connects", "last_problem", "last_problem_code", "last_reason",
+    "last_reason_code", "last_reason_ts", "wire_bytes",
+)  # fmt: skip
+"""What the snapshot shows of BufferCounts and LinkHealth, under the same names."""
+
 LOCK_PATIENCE_S = 1.0
 """`sinyal status` holds the lock for a blink to see whether anybody has it; a daemon waits that out."""
 
@@ -91,6 +101,16 @@ def daemon_runs(runtime: Path) -> bool:
         return False
     finally:
         os.close(descriptor)
+
+
+def shown_queue(counts: Any) -> dict[str, Any]:
+    """Return how BufferCounts stand in the snapshot under "buffer"."""
+    return {name: getattr(counts, name) for name in QUEUE_NAMES}
+
+
+def shown_link(link: Any) -> dict[str, Any]:
+    """Return how LinkHealth stands in the snapshot under "link"."""
+    return {name: getattr(link, name) for name in LINK_NAMES}
 
 
 def write_snapshot(runtime: Path, shown: Mapping[str, Any]) -> None:

@@ -36,7 +36,8 @@ class LinkHealth:
 
     since_ts is when `state` began and last_ack_ts when the broker last took a message (UTC seconds, None for
     never); connects counts accepted connections. last_problem says why not all is well now, in the person's
-    language, and last_problem_code the same for programs; None while all is well. wire_bytes is what all
+    language, and last_problem_code the same for programs; None while all is well. last_reason says why the
+    last connection failed or ended, also when all is well again; last_reason_ts when. wire_bytes is what all
     connections have cost so far, both ways, headers included.
     """
 
@@ -47,6 +48,9 @@ class LinkHealth:
     last_problem: str | None = None
     last_problem_code: str | None = None
     wire_bytes: int = 0
+    last_reason: str | None = None
+    last_reason_code: str | None = None
+    last_reason_ts: int | None = None
 
 
 class Forwarder:
@@ -220,7 +224,7 @@ class Forwarder:
 
     def _note_problem(self, address: Address, problem: SinyalError) -> None:
         code = problem.code if isinstance(problem, LinkProblem) else "tls_files"
-        self._health = replace(self._health, last_problem=problem.what, last_problem_code=code)
+        self._set_problem(problem.what, code)
         key = (address, code if isinstance(problem, LinkProblem) else problem.what)
         if key in self._said or self._stopping.is_set():
             return
@@ -229,8 +233,18 @@ class Forwarder:
         words = [problem.what, problem.next_step, _("readings are kept, and the agent goes on trying")]
         log.warning("; ".join(word for word in words if word))
 
+    def _set_problem(self, what: str, code: str) -> None:
+        self._health = replace(
+            self._health,
+            last_problem=what,
+            last_problem_code=code,
+            last_reason=what,
+            last_reason_code=code,
+            last_reason_ts=int(time.time()),
+        )
+
     def _note_fault(self, error: Exception) -> None:
-        self._health = replace(self._health, last_problem=repr(error), last_problem_code="fault")
+        self._set_problem(repr(error), "fault")
         if repr(error) not in self._said:
             self._said.add(repr(error))
             self._said_connected = False

@@ -77,10 +77,10 @@ class CsvLines:
         found = dict.fromkeys(name for row in rows for name in row)
         if not self._columns:
             self._columns = tuple(dict.fromkeys((*IDENTITY, *_known_columns(), *found)))
-            yield _csv_line(self._columns)
+            yield csv_line(self._columns)
         self._say_what_is_left_out(found.keys() - self._columns)
         for row in rows:
-            yield _csv_line(row.get(name) for name in self._columns)
+            yield csv_line(row.get(name) for name in self._columns)
 
     def _say_what_is_left_out(self, names: Iterable[str]) -> None:
         for name in sorted(set(names) - self._left_out):
@@ -132,7 +132,8 @@ def _one_line(text: str) -> str:
     return _BREAKS_LINES.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
-def _csv_line(cells: Iterable[Value]) -> str:
+def csv_line(cells: Iterable[Value]) -> str:
+    """Return one line of CSV with its newline; None gives an empty cell."""
     return ",".join(map(_csv_cell, cells)) + "\n"
 
 

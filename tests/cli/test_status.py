@@ -2,13 +2,16 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agent.buffer.store import Store
-from agent.pipeline.snapshot import DaemonLock, write_snapshot
+from agent.buffer.store import BufferCounts, Store
+from agent.pipeline.snapshot import DaemonLock, shown_link, shown_queue, write_snapshot
+from agent.publish.forwarder import LinkHealth
+from tests.buffer.files import reading
 from tests.cli.test_main import HERE, sinyal
 
 
@@ -119,7 +122,7 @@ def test_a_daemon_that_does_not_run_is_wrong_and_says_since_when(
     shown = sinyal("status", "--config", str(config), "--lang", "en")
 
     assert shown.returncode == 1
-    assert text in shown.stdout
+    assert text in " ".join(shown.stdout.split())
     assert shown.stderr == ""
 
 
@@ -201,3 +204,83 @@ def test_a_database_without_rows_is_no_fault(tmp_path: Path) -> None:
     assert shown.returncode == 1
     assert "not running" in shown.stdout
     assert shown.stderr == ""
+
+
+def lines_of(config: Path, folder: Path, *more: str) -> list[str]:
+    lock = DaemonLock(folder)
+    lock.take()
+    try:
+        shown = sinyal("status", "--config", str(config), *more).stdout.splitlines()
+    finally:
+        lock.release()
+    assert len(shown) <= 24 and max(map(len, shown)) <= 80
+    return shown
+
+
+@pytest.mark.parametrize("language", ["id", "en"])
+def test_counters_that_are_not_zero_are_shown_on_one_screen(tmp_path: Path, language: str) -> None:
+    config = gateway(tmp_path, '[broker]\nhost = "broker.pusat.jambiprov.example"\n')
+    long_reason = "broker.pusat.jambiprov.example:8883 closed the connection with reason 151 (quota)"
+    link = {
+        "state": "connected", "last_ack_ts": 1_795_000_000, "last_problem": None, "connects": 12,
+        "last_reason": long_reason, "last_reason_code": "quota_exceeded", "last_reason_ts": 1_795_000_000,
+    }  # fmt: skip
+    queue = {
+        "stored": 300_000, "unsent": 123_456, "oldest_unsent_ts": 1_790_000_000, "last_seq": 999_999,
+        "quarantined": 60, "events_unsent": 12, "folded": 123_456, "dropped": 7_890,
+    }  # fmt: skip
+    write_snapshot(tmp_path, snapshot(link=link, buffer=queue))
+
+    text = " ".join(" ".join(lines_of(config, tmp_path, "--lang", language)).split())
+
+    for number in ("123456", "176484", "60", "12", "7890", "11", "151"):
+        assert number in text
+    assert "sinyal buffer stats" in text
+    assert ("gangguan terakhir" if language == "id" else "last trouble") in text
+
+
+def test_counters_of_zero_take_no_room(tmp_path: Path) -> None:
+    config = gateway(tmp_path, '[broker]\nhost = "127.0.0.1"\n')
+    zero = {"stored": 7, "unsent": 0, "quarantined": 0, "events_unsent": 0, "folded": 0, "dropped": 0}
+    write_snapshot(tmp_path, snapshot(buffer=zero))
+
+    assert lines_of(config, tmp_path, "--lang", "en")[-1] == "  Queue      0 waiting · 7 sent"
+
+
+def test_a_broker_without_mqtt_5_is_told_whole_and_by_its_code(tmp_path: Path) -> None:
+    config = gateway(tmp_path, '[broker]\nhost = "127.0.0.1"\n')
+    problem = "127.0.0.1:1883 does not speak MQTT 5, which Sinyal needs to know that a reading was refused"
+    link = {"state": "offline", "last_problem": problem, "last_problem_code": "not_mqtt5", "connects": 0}
+    write_snapshot(tmp_path, snapshot(link=link))
+
+    lines = lines_of(config, tmp_path, "--lang", "en")
+    document = json.loads(sinyal("status", "--json", "--config", str(config)).stdout)
+
+    assert problem in " ".join(" ".join(lines).split())
+    assert document["last"]["link"]["last_problem_code"] == "not_mqtt5"
+
+
+def test_the_snapshot_carries_every_counter() -> None:
+    counts = BufferCounts(7, 2, 100, 7, 90, 4096, quarantined=1, events_unsent=3, folded=4, dropped=5)
+    assert shown_queue(counts) == asdict(counts)
+    health = LinkHealth("connected", 1, 2, 3, last_reason="gone", last_reason_code="lost", last_reason_ts=4)
+    assert shown_link(health) == asdict(health)
+
+
+def test_counters_are_read_from_the_file_when_no_snapshot_is_left(tmp_path: Path) -> None:
+    config = gateway(tmp_path)
+    path = tmp_path / "state" / "sinyal.db"
+    path.parent.mkdir()
+    store = Store(path, max_bytes=4 << 20, commit_interval_s=0, commit_readings=1, keep_days=9999)
+    for number in range(1, 21):
+        store.append(reading(number))
+    store.mark_sent(1, 5)
+    store.quarantine(7, 8, "too large")
+    store.close()
+
+    document = json.loads(sinyal("status", "--json", "--config", str(config)).stdout)
+
+    queue = document["left"]["buffer"]
+    assert (queue["stored"], queue["unsent"], queue["quarantined"], queue["last_seq"]) == (20, 13, 2, 20)
+    assert document["left"]["reading"]["seq"] == 20
+    assert [each.name for each in path.parent.iterdir()] == ["sinyal.db"]

@@ -48,13 +48,77 @@ def test_check_of_one_mistake_gives_the_next_step(sample: Path, capsys: pytest.C
 
 
 def test_check_as_json(sample: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    append(sample, "gateway", 'id = "desa-1"')
+    append(sample, "broker", 'host = "192.0.2.7"')
     assert main(["config", "check", "--json"]) == 0
-    warning = "gateway.id is empty: `sinyal run` will refuse to start"
-    assert json.loads(capsys.readouterr().out) == {"fine": True, "mistakes": [], "warnings": [warning]}
+    warning = "broker.tls is false: readings travel to 192.0.2.7 unencrypted"
+    fine = {"fine": True, "mistakes": [], "problems": [], "warnings": [warning]}
+    assert json.loads(capsys.readouterr().out) == fine
     append(sample, "modem", "port = 1\nprt = 1")
     assert main(["config", "check", "--json"]) == 2
     document = json.loads(capsys.readouterr().out)
     assert (document["fine"], len(document["mistakes"])) == (False, 2)
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        (
+            'host = "localhost"\ntls = true\nca_file = "none.pem"',
+            "broker.ca_file: {folder}/none.pem is not there",
+        ),
+        ('host = "localhost"\ntls = true\nca_file = "."', "broker.ca_file: {folder} is not there"),
+        (
+            'host = "::1"\ntls = true\nca_file = "sinyal.toml"\ncert_file = "sinyal.toml"\nkey_file = "k"',
+            "broker.key_file: {folder}/k is not there",
+        ),
+    ],
+)
+def test_check_of_a_tls_file_that_is_not_there_is_a_problem(
+    sample: Path, capsys: pytest.CaptureFixture[str], lines: str, problem: str
+) -> None:
+    append(sample, "gateway", 'id = "desa-1"')
+    append(sample, "broker", lines)
+    assert main(["config", "check"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert problem.format(folder=sample.parent) in shown.err
+    assert shown.err.count("Next step:") == 1
+    assert main(["config", "check", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["fine"] is False
+
+
+def test_check_of_a_gateway_without_a_name_is_a_problem(
+    sample: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["config", "check"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "gateway.id is empty" in shown.err and "sinyal config set gateway.id NAME" in shown.err
+    assert main(["config", "check", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == {
+        "fine": False,
+        "mistakes": [],
+        "problems": ["gateway.id is empty: `sinyal run` will refuse to start"],
+        "warnings": [],
+    }
+
+
+def test_check_tells_every_problem_on_its_own_line(sample: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    append(sample, "broker", 'host = "localhost"\ntls = true\nca_file = "none.pem"')
+    assert main(["config", "check"]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_an_impossible_list_of_addresses_is_refused_in_the_words_of_the_help(
+    sample: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["config", "set", "broker.fallbacks", "a:1,b"]) == 2
+    error = capsys.readouterr().err
+    assert "broker.fallbacks = a:1,b is not allowed" in error
+    allowed = error.partition("addresses like ")[2].partition(".example")[0]
+    assert allowed == "broker2"
+    assert main(["config", "set", "broker.fallbacks", "broker2.example:8883,[2001:db8::7]:8883"]) == 0
 
 
 def test_check_of_a_missing_file_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,6 +141,7 @@ def test_check_warns_of_what_was_probably_not_meant(
     sample: Path, capsys: pytest.CaptureFixture[str], lines: str, warning: str
 ) -> None:
     sample.with_name("open.pem").touch(0o644)
+    append(sample, "gateway", 'id = "desa-1"')
     append(sample, "broker", lines)
     assert main(["config", "check"]) == 0
     shown = capsys.readouterr()

@@ -222,7 +222,7 @@ def test_sinyal_lang_beats_the_variable_of_its_key_and_counts_as_unset_when_empt
         ("SINYAL_READINGS_INTERVAL_S", "true", "true"),
         ("SINYAL_BUFFER_KEEP_DAYS", "1.0", "1.0"),
         ("SINYAL_BROKER_TLS", "True", '"True"'),
-        ("SINYAL_BROKER_FALLBACKS", "a:1,,b:2", '["a:1", "", "b:2"]'),
+        ("SINYAL_BROKER_FALLBACKS", "a:1,,b:2", "a:1,,b:2 is not allowed, only addresses like"),
         ("SINYAL_GATEWAY_SITE_NAME", os.fsdecode(b"\xff"), '"\\uDCFF"'),
         ("SINYAL_LANG", "fr", '"fr"'),
     ],
