@@ -3,5 +3,6 @@
 `keeper` is the door for other threads and `store` the database behind it: read these two first.
 `opening` opens or makes the file, `schema` says what is in it, `retention` removes what may go, `ranges`
 is the arithmetic of "which seqs are sent", `faults` has the words for what can go wrong, `upgrade` adds
-the columns of a newer catalogue, `peek` looks into a file that no daemon owns.
+the columns of a newer catalogue, `peek` looks into a file that no daemon owns. A file that was damaged is
+one of the `damaged_files`, and `salvage` takes the unsent readings out of it.
 """

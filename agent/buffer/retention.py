@@ -14,6 +14,8 @@ PRUNE_ABOVE = 0.80
 # One commit removes no more than this, so that its log stays as short as any other's.
 SLICE_ROWS = 500
 DAY_S = 86400
+# The newest rows in which a trusted clock is looked for.
+_BELIEVED_ROWS = 5000
 
 
 def remove_expired(
@@ -24,7 +26,7 @@ def remove_expired(
     Removes at most SLICE_ROWS and returns how many: when it is SLICE_ROWS there may be more to do.
     Runs inside the caller's transaction.
     """
-    oldest_kept_ts = int(time.time()) - keep_days * DAY_S
+    oldest_kept_ts = _believable_now(connection) - keep_days * DAY_S
     removed = _remove_oldest(connection, sent, SLICE_ROWS, oldest_kept_ts)
 
     pages: int = connection.execute("PRAGMA page_count").fetchone()[0]
@@ -34,6 +36,19 @@ def remove_expired(
     for _page in range(min(pages - max_pages, SLICE_ROWS)):  # max_bytes was lowered since the file grew
         connection.execute("PRAGMA incremental_vacuum(1)")
     return removed
+
+
+def _believable_now(connection: sqlite3.Connection) -> int:
+    """Return the UTC second, at most a day after the newest reading of a trusted clock; 0 without any.
+
+    A clock that leaps ahead must not make all history old at once.
+    """
+    query = (
+        "SELECT ts FROM readings WHERE seq > (SELECT max(seq) FROM readings) - ?"
+        " AND ts NOT NULL AND ts_quality IN ('ntp', 'modem', 'broker', 'rtc') ORDER BY seq DESC LIMIT 1"
+    )
+    found = connection.execute(query, (_BELIEVED_ROWS,)).fetchone()
+    return min(int(time.time()), found[0] + DAY_S) if found else 0
 
 
 def _remove_oldest(

@@ -30,6 +30,7 @@ from agent.pipeline.control import ControlServer
 from agent.pipeline.modem_control import modem_answerers
 from agent.pipeline.sampler import Sampler
 from agent.pipeline.snapshot import DaemonLock, write_snapshot
+from agent.pipeline.state_lock import StateLock
 from agent.pipeline.stop_signal import StopSignal
 from agent.publish.forwarder import Forwarder
 
@@ -227,23 +228,26 @@ def run_daemon(loaded: LoadedConfig) -> int:
             ),
             _("sinyal config set gateway.id NAME"),
         )
-    for folder in (config.paths.state, config.paths.runtime):
-        _make_folder(folder)
+    _make_folder(config.paths.state, may_be_read_only=True)
+    _make_folder(config.paths.runtime)
     _keep_one_arena()
     _log_to_stderr()
     stop = StopSignal()
-    lock = DaemonLock(config.paths.runtime)
+    lock, state_lock = DaemonLock(config.paths.runtime), StateLock(config.paths.state)
     lock.take()
     try:
+        state_lock.take()
         log.info(
             _("sinyal {version} starts for gateway {id}").format(version=__version__, id=config.gateway.id)
         )
         return Daemon(loaded, stop).run()
     finally:
+        state_lock.release()
         lock.release()
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(folder: Path, *, may_be_read_only: bool = False) -> None:
+    """Make a folder; one on a disk that became read-only does for the time being if may_be_read_only."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except PermissionError:
@@ -256,6 +260,8 @@ def _make_folder(folder: Path) -> None:
             _("the folder {folder} cannot be made: {reason}").format(folder=folder, reason=error.strerror),
             _("check the disk, or move paths.state and paths.runtime"),
         ) from None
+    if may_be_read_only and os.statvfs(folder).f_flag & os.ST_RDONLY:
+        return
     if not os.access(folder, os.W_OK | os.X_OK):
         raise NoPermission(
             _("no permission to write in {folder}").format(folder=folder),

@@ -201,7 +201,7 @@ def test_a_value_that_cannot_be_stored_costs_itself_and_not_the_reading(
 def test_a_seq_is_never_given_twice_also_after_everything_was_pruned(
     open_store: OpenStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = open_store()
+    store = open_store(keep_days=0)
     for number in range(6):
         store.append(reading(number))
     store.mark_sent(1, 6)
@@ -248,7 +248,7 @@ def test_it_prunes_by_itself_once_an_hour(open_store: OpenStore, monkeypatch: py
     now = 1000.0
     monkeypatch.setattr("agent.buffer.store.time", SimpleNamespace(monotonic=lambda: now))
     set_clock(monkeypatch, START_TS + 60 * 0 + 365 * 86400)
-    store = open_store(keep_days=1)
+    store = open_store(keep_days=0)
     stored = []
     for number in range(1, 6):
         seq = store.append(reading(number))
@@ -383,3 +383,18 @@ def test_it_logs_the_making_of_a_new_file_only(
 
 def test_sqlite_is_new_enough_for_strict_tables() -> None:
     assert sqlite3.sqlite_version_info >= (3, 37)
+
+
+def test_a_clock_that_leaps_ahead_does_not_make_all_history_old(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_clock(monkeypatch, START_TS)
+    store = open_store(keep_days=2)
+    for number in range(1, 6):
+        store.append(reading(number))
+    store.mark_sent(1, 4)
+    set_clock(monkeypatch, START_TS + 3650 * 86400)
+    store.append({**reading(6), "ts": START_TS + 3650 * 86400, "ts_quality": "unset"})
+    assert store.prune() == 0
+    store.append({**reading(7), "ts": START_TS + 3650 * 86400})
+    assert store.prune() == 4

@@ -81,10 +81,12 @@ class StoreMachine(RuleBasedStateMachine):
 
     def prune_model(self) -> int:
         expired = []
+        known = [row["ts"] for _seq, row in sorted(self.committed.items()) if isinstance(row.get("ts"), int)]
+        now_ts = min(NOW_TS, int(str(known[-1])) + 86400) if known else 0
         for seq in sorted(self.committed):
             if seq in self.sent:
                 ts = self.committed[seq].get("ts")
-                if isinstance(ts, int) and ts >= NOW_TS - KEEP_DAYS * 86400:
+                if isinstance(ts, int) and ts >= now_ts - KEEP_DAYS * 86400:
                     break
                 expired.append(seq)
         for seq in expired:
