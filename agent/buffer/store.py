@@ -45,6 +45,8 @@ RETRY_S = 5.0
 NEARLY_DUE = 0.75
 PRUNE_EVERY_S = 3600.0
 SALVAGE_AGAIN_S = 60.0
+# A disk that comes and goes does not fill the queue of events.
+TELL_FAILING_EVERY_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,8 @@ class Store:
         self._damage = ""
         self._condemned = ""
         self._failing: tuple[str, float] | None = None
+        self._is_failing_told = False
+        self._tell_failing_at = float("-inf")
         self._lost_readings = 0
         self._salvage: Salvage | None = None
         self._salvage_at: float | None = None
@@ -176,14 +180,14 @@ class Store:
 
     def commit(self) -> None:
         """Write what is held in RAM now; once an hour, prune too."""
-        if self._held or self._marks or self._events.waiting:
+        if self._held or self._marks or self._events.waiting or self._is_room_awaited:
             self._write(prune=time.monotonic() - self._pruned_at >= PRUNE_EVERY_S)
 
     def seconds_to_commit(self) -> float | None:
         """Return how long what is held may still wait for its commit, None when nothing waits."""
-        if not (self._held or self._events.urgent):
+        if not (self._held or self._events.urgent or self._is_room_awaited):
             return None
-        if self._events.urgent or self.failure:
+        if self._events.urgent or self._failing or self.failure:
             return max(0.0, max(self._write_again_at, self._open_again_at) - time.monotonic())
         due = max(self._committed_at + self._commit_interval_s, self._write_again_at, self._open_again_at)
         return max(0.0, due - time.monotonic())
@@ -528,13 +532,29 @@ class Store:
         if self._failing is None and code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             what = "full" if code == sqlite3.SQLITE_FULL else "unwritable"
             self._failing = what, time.monotonic()
-            reason = getattr(error, "sqlite_errorname", None) or os.strerror(getattr(error, "errno", 0) or 0)
-            self.note_event("buffer", what, {"rows": len(self._held), "reason": reason}, quality="unset")
+            self._is_failing_told = time.monotonic() >= self._tell_failing_at
+            if self._is_failing_told:
+                self._tell_failing_at = time.monotonic() + TELL_FAILING_EVERY_S
+                reason = getattr(error, "sqlite_errorname", None) or os.strerror(
+                    getattr(error, "errno", 0) or 0
+                )
+                evidence: Evidence = {"rows": len(self._held), "reason": reason}
+                self.note_event("buffer", what, evidence, quality="unset")
+
+    @property
+    def _is_room_awaited(self) -> bool:
+        return self._failing is not None and self._failing[0] == "full"
 
     def _note_recovered(self, *, rows: int) -> None:
         if self._failing is None:
             return
+        if self._is_room_awaited and is_disk_full(self.path):
+            # A little fits in where the log was before; the next reading may not.
+            self._write_again_at = time.monotonic() + RETRY_S
+            return
         (what, since), self._failing = self._failing, None
+        if not self._is_failing_told:
+            return
         evidence: Evidence = {"after": what, "lasted_s": round(time.monotonic() - since), "rows": rows}
         self.note_event("buffer", "recovered", evidence, quality="unset")
 

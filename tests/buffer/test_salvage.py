@@ -39,6 +39,8 @@ def live(store: Store) -> None:
             store.open()
             store.append(reading(9000))
             store.unsent_rows(newest=False, limit=1000, leased=[])
+            store.salvaged_rows(9)
+            store.unsent_events(9)
             store.counts()
             store.prune()
             break
