@@ -20,6 +20,9 @@ log = logging.getLogger("sinyal.buffer")
 FILE_MODE = 0o640
 """Readings are nobody's business but the agent's and its group's; SQLite gives the log the same mode."""
 
+LOOKS = 3
+"""So often damage must be found before a file is moved aside for it."""
+
 _NO_SUCH_DATABASE = (
     sqlite3.SQLITE_ERROR,
     sqlite3.SQLITE_CONSTRAINT,
@@ -114,7 +117,8 @@ def _open(path: Path, max_bytes: int, boot_id: str, *, check: bool, upgrade: boo
     except FILE_ERRORS as error:
         try:
             # Moved while still open: closing first would let SQLite remove the log.
-            moved_to = move_aside(path) if _is_bad_file(error, path, new=new) else None
+            is_bad = _is_bad_file(error, path, new=new) and _is_confirmed(connection, error, path)
+            moved_to = move_aside(path) if is_bad else None
         finally:
             connection.close()
         if moved_to is None:
@@ -127,14 +131,20 @@ def _open(path: Path, max_bytes: int, boot_id: str, *, check: bool, upgrade: boo
 
 def _check(connection: sqlite3.Connection) -> None:
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if verdict != "ok":
-        raise _damage(verdict.replace("\n", " "))
+    if verdict == "ok":
+        return
+    reported = re.search(r"error code[ =](\d+)", verdict)
+    if reported and int(reported[1]) & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM):
+        error = sqlite3.OperationalError(verdict.replace("\n", " "))
+        error.sqlite_errorcode = int(reported[1])
+        raise error
+    raise _ProvenDamage(verdict.replace("\n", " "))
 
 
-def _damage(reason: str) -> sqlite3.DatabaseError:
-    damage = sqlite3.DatabaseError(reason)
-    damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-    return damage
+class _ProvenDamage(sqlite3.DatabaseError):
+    """Found by looking for it."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
 
 
 def _create_missing(connection: sqlite3.Connection, path: Path, boot_id: str) -> tuple[str, int]:
@@ -148,7 +158,7 @@ def _create_missing(connection: sqlite3.Connection, path: Path, boot_id: str) ->
     connection.execute("INSERT OR IGNORE INTO boots (boot_id) VALUES (?)", (boot_id,))
     found = connection.execute("SELECT boot FROM boots WHERE boot_id = ?", (boot_id,)).fetchone()
     if found is None:
-        raise _damage("boots")
+        raise _ProvenDamage("boots")
     connection.execute("COMMIT")
     if made:
         log.info(_("New reading database {path}, epoch {epoch}").format(path=path, epoch=epoch))
@@ -169,7 +179,7 @@ def _identify(connection: sqlite3.Connection) -> tuple[str, bool]:
     else:
         epoch = str(found[0]) if found else ""
     if not re.fullmatch("[0-9a-f]{8}", epoch) or (mark and epoch != epoch_of_mark(mark)):
-        raise _damage("epoch")
+        raise _ProvenDamage("epoch")
     if not mark:
         signed = int.from_bytes(bytes.fromhex(epoch), signed=True)
         connection.execute(f"PRAGMA application_id={signed}")
@@ -229,6 +239,31 @@ def _is_bad_file(error: Exception, path: Path, *, new: bool) -> bool:
         # SQLite writes no file whose header asks for a newer format than it knows.
         return os.access(path, os.W_OK, effective_ids=True) and max(_bytes_at(path, 18, 2), default=0) > 2
     return code in _NO_SUCH_DATABASE or (code == 0 and isinstance(error, sqlite3.Error))
+
+
+def _is_confirmed(connection: sqlite3.Connection, error: Exception, path: Path) -> bool:
+    """Return whether damage is found again and again, in a file that the disk can read from end to end.
+
+    SQLite also says "malformed" when the disk fails while it reads the schema.
+    """
+    if isinstance(error, _ProvenDamage) or not is_damage(error):
+        return True
+    try:
+        with path.open("rb", buffering=0) as file:
+            while file.read(64 * 1024):
+                pass
+    except OSError:
+        return False
+    return all(_looks_damaged(connection) for _look in range(LOOKS))
+
+
+def _looks_damaged(connection: sqlite3.Connection) -> bool:
+    try:
+        connection.rollback()
+        _check(connection)
+    except FILE_ERRORS as found:
+        return is_damage(found)
+    return False
 
 
 def _bytes_at(path: Path, place: int, count: int) -> bytes:

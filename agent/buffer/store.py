@@ -514,16 +514,18 @@ class Store:
         try:
             yield
         except (*FILE_ERRORS, OSError) as error:
+            was_open = self._database is not None
             self._disconnect()
             self._write_again_at = time.monotonic() + RETRY_S
             self.failure = explain(error, self.path)
-            self._note_failure(error)
+            self._note_failure(error, was_open=was_open)
             raise self.failure from error
 
-    def _note_failure(self, error: Exception) -> None:
+    def _note_failure(self, error: Exception, *, was_open: bool) -> None:
         if is_damage(error):
-            # What the check does not find the first time is believed the second time.
-            self._condemned, self._damage = self._damage, str(error)
+            # What the check at the next opening does not find is believed the second time.
+            if was_open:
+                self._condemned, self._damage = self._damage, str(error)
             self._check_wanted = True
             return
         code = primary_code(error)

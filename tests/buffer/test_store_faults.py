@@ -38,6 +38,9 @@ INJECTIONS = [
     *(("fdatasync:error=EIO", nth, 3) for nth in (6, 9, 10, 12)),
     *(("fdatasync:error=ENOSPC", nth, 1) for nth in (2, 7)),
     *(("ftruncate:error=EIO", nth, 1) for nth in (1, 2)),
+    *(("openat:error=EROFS", nth, 1) for nth in (1, 2, 3)),
+    *(("openat:error=ENOSPC", nth, 1) for nth in (1, 2)),
+    *(("openat:error=EIO", nth, 1) for nth in (1, 2, 3)),
 ]
 
 
@@ -62,6 +65,28 @@ def test_an_injected_error_costs_no_accepted_row_and_doubles_none(
     assert len(accepted) == 12
     kept = dict(seq_of_number(path))
     assert kept == accepted
+    assert not list(path.parent.glob("*.damaged-*"))
+
+
+@pytest.mark.parametrize("nth", [1, 3, 5, 6, 8, 12])
+def test_a_disk_that_cannot_be_read_for_a_while_is_not_taken_for_a_damaged_file(
+    path: Path, open_store: OpenStore, nth: int
+) -> None:
+    store = open_store()
+    for number in range(1, 31):
+        store.append(reading(number))
+    store.close()
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is not installed: no errors can be injected into system calls")
+    traced = [strace, "-f", "-qq", "-o", str(path.parent / "trace"), "-P", str(path)]
+    traced += ["-e", "trace=pread64", "-e", f"inject=pread64:error=EIO:when={nth}..{nth + 2}"]
+    appender = [sys.executable, "-m", "tests.buffer.appender", str(path), "31", "5", "1"]
+    child = subprocess.run([*traced, *appender], capture_output=True, text=True, check=True)
+    if "Operation not permitted" in child.stderr:
+        pytest.skip(f"strace may not trace here: {child.stderr}")
+    assert "INJECTED" in (path.parent / "trace").read_text()
+    assert seq_of_number(path) == [(number, number) for number in range(1, 36)]
     assert not list(path.parent.glob("*.damaged-*"))
 
 
