@@ -11,7 +11,7 @@ import logging
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -309,27 +309,7 @@ class _Search:
             return None
         self._absent = 0
         row = _believable(zip((column[0] for column in cursor.description), values, strict=True))
-        row.update(self._extremes(seq))
         return {**row, "seq": seq}
-
-    def _extremes(self, seq: int) -> Row:
-        """Return `<field>_min` and `<field>_max` of a rollup, as far as the file has them."""
-        assert self._damaged is not None
-        try:
-            cursor = self._damaged.execute("SELECT * FROM extremes WHERE seq = ?", (seq,))
-            names = [column[0] for column in cursor.description]
-            found = [dict(zip(names, values, strict=True)) for values in cursor]
-        except FILE_ERRORS:
-            return {}
-        extremes: dict[str, object] = {}
-        for line in found:
-            field = line.get("field", line.get("name"))
-            if isinstance(field, str):
-                extremes[f"{field}_min"] = line.get("min", line.get("minimum"))
-                extremes[f"{field}_max"] = line.get("max", line.get("maximum"))
-            extremes.update(line)
-        extremes.pop("seq", None)
-        return _believable(extremes.items())
 
     def _salvaged_before(self) -> tuple[list[tuple[str, int, str]], bool]:
         """Return the next rows that this database had itself salvaged, and whether they were the last."""
@@ -419,7 +399,7 @@ def _seq(damaged: sqlite3.Connection, query: str) -> int | None:
     return None
 
 
-def _believable(values: "Iterator[tuple[str, Any]] | Any") -> Row:
+def _believable(values: Iterable[tuple[str, object]]) -> Row:
     """Return what the catalogue knows and allows: a flipped bit can make any value of any other."""
     row: Row = {}
     for name, value in values:
