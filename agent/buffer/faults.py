@@ -1,5 +1,6 @@
 """What SQLite and the file system say when the database fails, in the words of a technician."""
 
+import errno
 import os
 import sqlite3
 from pathlib import Path
@@ -36,6 +37,14 @@ _CAP_REACHED = (
     N_("The reading database {path} has reached buffer.max_bytes with unsent readings"),
     N_("Restore the uplink, or raise buffer.max_bytes if the disk has room"),
 )
+_NO_FILE = (
+    N_("The reading database {path} is no file but a folder, a pipe or a device"),
+    N_("Move it away (`ls -l` shows what it is); the agent then makes a new database by itself"),
+)
+_LOG_CLOSED = (
+    N_("The log of the reading database, {path}-wal, belongs to another user"),
+    N_("Give it to the user that runs the agent: sudo chown --reference={path} {path}-wal"),
+)
 _OTHER = (
     N_("The reading database {path} cannot be used: {reason}"),
     N_("Look at the disk with `df -h` and `dmesg`"),
@@ -51,6 +60,19 @@ _WORDS = {
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_NOTADB: _DAMAGED,
 }
+_CODES = {
+    errno.ENOSPC: sqlite3.SQLITE_FULL,
+    errno.EDQUOT: sqlite3.SQLITE_FULL,
+    errno.EROFS: sqlite3.SQLITE_READONLY,
+    errno.EIO: sqlite3.SQLITE_IOERR,
+    errno.ENOENT: sqlite3.SQLITE_CANTOPEN,
+    errno.ENOTDIR: sqlite3.SQLITE_CANTOPEN,
+    errno.EACCES: sqlite3.SQLITE_CANTOPEN,
+    errno.EPERM: sqlite3.SQLITE_CANTOPEN,
+}
+
+FILE_ERRORS = (sqlite3.Error, UnicodeDecodeError, MemoryError)
+"""What a database file can raise; the second comes from a damaged schema, whose names are no text."""
 
 
 class Damaged(sqlite3.DatabaseError):
@@ -64,7 +86,11 @@ class Damaged(sqlite3.DatabaseError):
 
 
 def primary_code(error: Exception) -> int:
-    """Return SQLite's primary result code of `error`, 0 for an error that is not SQLite's."""
+    """Return SQLite's primary result code of `error`, that of its kind for the file system's, else 0."""
+    if isinstance(error, UnicodeDecodeError):
+        return sqlite3.SQLITE_CORRUPT
+    if isinstance(error, OSError):
+        return _CODES.get(error.errno or 0, 0)
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
@@ -81,16 +107,21 @@ def damaged(path: Path) -> StoreUnusable:
 
 def explain(error: Exception, path: Path) -> StoreUnusable:
     """Return `error`, met at the database `path`, as a sentence and a next step."""
-    what, next_step = _words(primary_code(error), path)
-    return StoreUnusable(_(what).format(path=path, reason=error), _(next_step))
+    if isinstance(error, IsADirectoryError):
+        what, next_step = _NO_FILE
+    else:
+        what, next_step = _words(primary_code(error), path)
+    return StoreUnusable(_(what).format(path=path, reason=error), _(next_step).format(path=path))
 
 
 def _words(code: int, path: Path) -> tuple[str, str]:
     # SQLite names what it could not do, not always why.
-    if code == sqlite3.SQLITE_FULL and _free_bytes(path) > LOG_BYTES:
+    if code == sqlite3.SQLITE_FULL and not is_disk_full(path):
         return _CAP_REACHED
     if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and _is_read_only(path):
         return _READ_ONLY
+    if code == sqlite3.SQLITE_CANTOPEN and _is_read_only(Path(f"{path}-wal")):
+        return _LOG_CLOSED
     return _WORDS.get(code, _OTHER)
 
 
@@ -98,9 +129,10 @@ def _is_read_only(path: Path) -> bool:
     return os.access(path, os.F_OK) and not os.access(path, os.W_OK, effective_ids=True)
 
 
-def _free_bytes(path: Path) -> int:
+def is_disk_full(path: Path) -> bool:
+    """Return whether the disk, not buffer.max_bytes, leaves the file at `path` no room."""
     try:
         disk = os.statvfs(path)
     except OSError:
-        return 0
-    return disk.f_bavail * disk.f_frsize
+        return True
+    return disk.f_bavail * disk.f_frsize <= LOG_BYTES

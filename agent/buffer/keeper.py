@@ -29,6 +29,8 @@ CALL_S = 5.0
 HUNG_CALL_S = 0.1
 CLOSE_S = 2.0
 WAITING_CALLS = 64
+# So many questions in a row may go before a slice of salvage that is due.
+PASS_SALVAGE_OVER = 50
 
 Answer = TypeVar("Answer")
 
@@ -65,6 +67,7 @@ class Keeper:
         self._hung = False
         self._closing = False
         self._logged = ""
+        self._passed_over = 0
 
     @property
     def epoch(self) -> str:
@@ -117,6 +120,11 @@ class Keeper:
         """
         with suppress(StoreUnusable):
             self._put(lambda store: store.note_event(type_, what, evidence, quality=quality))
+
+    def note_lost_readings(self, rows: int) -> None:
+        """Count readings that were lost before the database could take them: see Store.note_lost_readings."""
+        with suppress(StoreUnusable):
+            self._put(lambda store: store.note_lost_readings(rows))
 
     def quarantine(self, first_seq: int, last_seq: int, reason: str) -> None:
         """Offer rows no more that no broker takes: see Store.quarantine."""
@@ -208,20 +216,33 @@ class Keeper:
             self._hung = False
             self._log_change()
             call.replies.put(reply)
+        held = self._store.held
         try:
             self._store.close()
         except StoreUnusable as failure:
-            log.error("%s. %s", failure.what, _("The newest readings are lost"))  # noqa: TRY400 -- a sentence
+            text = _("Readings in memory that are lost with this stop: {count}").format(count=held)
+            log.error("%s. %s.", failure.what, text)  # noqa: TRY400 -- a sentence
 
     def _next_call(self) -> _Call[Any] | None:
-        """Wait for the next question; a commit that is due goes before all of them, None ends the thread."""
+        """Wait for the next question; None ends the thread.
+
+        A commit that is due goes before all questions, unless the last one failed; a slice of salvage after
+        them, unless they never end.
+        """
         if self._closing and self._calls.empty():
             return None
-        wait_s = self._store.seconds_to_commit()
-        if wait_s != 0:
-            with suppress(queue.Empty):
-                return self._calls.get(timeout=wait_s)
-        return _Call(Store.commit)
+        commit_s, salvage_s = self._store.seconds_to_commit(), self._store.seconds_to_salvage()
+        if commit_s == 0 and (self._calls.empty() or not self._store.failure):
+            return _Call(Store.commit)
+        if salvage_s == 0 and (self._calls.empty() or self._passed_over >= PASS_SALVAGE_OVER):
+            self._passed_over = 0
+            return _Call(Store.salvage)
+        self._passed_over += salvage_s == 0
+        due = [seconds for seconds in (commit_s, salvage_s) if seconds is not None]
+        try:
+            return self._calls.get(timeout=min(due, default=None))
+        except queue.Empty:
+            return _Call(Store.commit if commit_s == min(due) else Store.salvage)
 
     def _log_change(self) -> None:
         failure = self._store.failure

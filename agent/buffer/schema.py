@@ -71,6 +71,17 @@ def create_statements() -> tuple[str, ...]:
     )
 
 
+USED_COLUMNS = {
+    "readings": "seq, boot, ts",
+    "sent": "first, last",
+    "quarantined": "first, last",
+    "events": "number, type, boot, uptime_s, ts, ts_quality, seq, what, evidence, sent",
+    "salvaged": "epoch, seq, reading",
+    "counters": "name, value",
+}
+"""What every file has: a damaged schema can say something else and still be one."""
+
+
 def file_columns(connection: sqlite3.Connection) -> dict[str, str]:
     """Return name and declared type of the columns that the file's table of readings has."""
     return {row[1]: row[2] for row in connection.execute("PRAGMA table_info(readings)")}

@@ -12,16 +12,19 @@ and the newest marks, whose rows then go out again under the same identity.
 
 import json
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from agent.buffer.damaged_files import files_to_search, remove_searched
 from agent.buffer.event_log import EventLog
-from agent.buffer.faults import explain, is_damage, primary_code
+from agent.buffer.faults import FILE_ERRORS, explain, is_damage, is_disk_full, primary_code
 from agent.buffer.opening import Database, file_bytes, log_file, open_database
 from agent.buffer.ranges import SeqRange, SeqRanges
 from agent.buffer.retention import SLICE_ROWS, remove_expired
@@ -32,6 +35,9 @@ from agent.contract.events import Event, Evidence
 from agent.errors import StoreUnusable
 from agent.language import _
 
+if TYPE_CHECKING:
+    from agent.buffer.salvage import LastSight, Salvage
+
 log = logging.getLogger("sinyal.buffer")
 
 BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
@@ -39,6 +45,9 @@ RETRY_S = 5.0
 # Readings come a little early or late: one that is nearly due for its commit does not wait for the clock.
 NEARLY_DUE = 0.75
 PRUNE_EVERY_S = 3600.0
+SALVAGE_AGAIN_S = 60.0
+# A disk that comes and goes does not fill the queue of events.
+TELL_FAILING_EVERY_S = 600.0
 
 Answer = TypeVar("Answer")
 
@@ -122,6 +131,17 @@ class Store:
         self._upgrade_wanted = True
         self._misfits: set[str] = set()
 
+        self._counted_epoch = ""
+        self._damage = ""
+        self._condemned = ""
+        self._failing: tuple[str, float] | None = None
+        self._is_failing_told = False
+        self._tell_failing_at = float("-inf")
+        self._lost_readings = 0
+        self._salvage: Salvage | None = None
+        self._salvage_at: float | None = None
+        self._last_sights: dict[str, LastSight] = {}
+
     # ---- for the one who samples ----
 
     def append(self, row: Row) -> int:
@@ -157,16 +177,21 @@ class Store:
         """
         self._events.hold(type_, what, evidence, seq=self._newest_seq(), quality=quality)
 
+    def note_lost_readings(self, rows: int) -> None:
+        """Count readings that were lost before the database could take them, in an event; never raises."""
+        self._lost_readings += rows
+        self.note_event("buffer", "dropped", {"rows": rows, "reason": "memory"}, quality="unset")
+
     def commit(self) -> None:
         """Write what is held in RAM now; once an hour, prune too."""
-        if self._held or self._marks or self._events.waiting:
+        if self._held or self._marks or self._events.waiting or self._is_room_awaited:
             self._write(prune=time.monotonic() - self._pruned_at >= PRUNE_EVERY_S)
 
     def seconds_to_commit(self) -> float | None:
         """Return how long what is held may still wait for its commit, None when nothing waits."""
-        if not (self._held or self._events.urgent):
+        if not (self._held or self._events.urgent or self._is_room_awaited):
             return None
-        if self._events.urgent:
+        if self._events.urgent or self._failing or self.failure:
             return max(0.0, max(self._write_again_at, self._open_again_at) - time.monotonic())
         due = max(self._committed_at + self._commit_interval_s, self._write_again_at, self._open_again_at)
         return max(0.0, due - time.monotonic())
@@ -335,6 +360,32 @@ class Store:
         """Commit, and remove a slice of the sent rows that need not be kept; return how many rows."""
         return self._write(prune=True)
 
+    def seconds_to_salvage(self) -> float | None:
+        """Return when `salvage` has something to do, None when it has not."""
+        if self._salvage_at is None or self._database is None:
+            return None
+        return max(0.0, self._salvage_at - time.monotonic())
+
+    def salvage(self) -> None:
+        """Take a slice of unsent rows out of the damaged files: some 50 ms of reading and a commit."""
+        self._salvage_at = time.monotonic() + SALVAGE_AGAIN_S  # also after what nobody thought of
+        with self._using_database() as database:
+            if self._salvage is None:
+                from agent.buffer.salvage import Salvage  # most gateways never need its memory
+
+                note: Callable[[str, Evidence], None] = partial(self.note_event, "buffer", quality="unset")
+                path, keep_bytes = Path(os.path.realpath(self.path)), self._max_bytes
+                self._salvage = Salvage(path, self._last_sights, note, keep_bytes=keep_bytes)
+            pause_s = self._salvage.step(database)
+        self._salvage_at = None if pause_s is None else time.monotonic() + pause_s
+        if pause_s is None:
+            self._salvage = None
+
+    @property
+    def held(self) -> int:
+        """Return how many accepted readings are in RAM only."""
+        return len(self._held)
+
     def open(self) -> None:
         """Open the database or make a new one. Without this call, the first other call does it."""
         self._opened()
@@ -392,7 +443,6 @@ class Store:
             first, last = self._sent.add(*mark)
             connection.execute("DELETE FROM sent WHERE first BETWEEN ? AND ?", (first, last))
             connection.execute("INSERT INTO sent VALUES (?, ?)", (first, last))
-        self._events.write(connection, boot=database.boot)
         removed = 0
         if prune:
             removed = remove_expired(
@@ -402,18 +452,25 @@ class Store:
                 keep_days=self._keep_days,
                 max_pages=database.max_pages,
             )
+        # After the pruning, which may have to make the room for them.
+        self._events.write(connection, boot=database.boot)
+        if self._lost_readings:
+            _add_to_counter(connection, "dropped", self._lost_readings)
         inserted = _insert(database, rows)
         connection.execute("COMMIT")
 
         self._stored += inserted - removed
         self._unsent += inserted
+        count = len(rows)
         if rows:
             self._last_seq = self._newest_seq()
             self._held.clear()
         self._marks.clear()
         self._events.note_written()
+        self._lost_readings = 0
         self.failure = None
         self._committed_at = time.monotonic()
+        self._note_recovered(rows=count)
         if prune and removed < SLICE_ROWS:
             self._pruned_at = self._committed_at
         return removed
@@ -443,12 +500,20 @@ class Store:
     def _opened(self) -> Database:
         if self._database is None:
             self._wait_out(self._open_again_at)
-            try:
-                with self._explained():
-                    self._open()
-            except StoreUnusable:
-                self._open_again_at = time.monotonic() + RETRY_S
-                raise
+            for is_last in (False, False, True):
+                try:
+                    with self._explained():
+                        self._open()
+                    break
+                except StoreUnusable as failure:
+                    # Damage that opening met is looked for, and in the end the file is moved aside unseen.
+                    if (
+                        is_last
+                        or not isinstance(failure.__cause__, Exception)
+                        or not is_damage(failure.__cause__)
+                    ):
+                        self._open_again_at = time.monotonic() + RETRY_S
+                        raise
         assert self._database is not None
         return self._database
 
@@ -459,7 +524,10 @@ class Store:
             boot_id_file=self._boot_id_file,
             check=self._check_wanted,
             upgrade=self._upgrade_wanted,
+            condemned=self._condemned,
         )
+        if database.damaged_file:
+            self._note_damaged_file(database.damaged_file)
         self._load(database)
         lacking = wanted_columns().keys() - set(database.columns)
         if lacking and self._upgrade_wanted:
@@ -472,7 +540,6 @@ class Store:
         connection = database.connection
         self.epoch, self.boot = database.epoch, database.boot
         self._times = TrueTimes(connection, boot=database.boot)
-        self.damaged_file = database.damaged_file or self.damaged_file
         self._sent = SeqRanges(
             [*connection.execute("SELECT first, last FROM sent ORDER BY first"), *self._marks]
         )
@@ -481,8 +548,21 @@ class Store:
         self._last_seq = max(self._last_seq, given)
         self._stored = _count(connection, [(1, self._last_seq)])
         self._unsent = _count(connection, self._waiting(1, self._last_seq))
+        self._counted_epoch = self.epoch
+        if files_to_search(Path(os.path.realpath(self.path))):
+            self._salvage_at = time.monotonic()
+
+    def _note_damaged_file(self, file: Path) -> None:
+        self.damaged_file = file
+        self._damage = self._condemned = ""
+        if self.epoch and self.epoch == self._counted_epoch:
+            from agent.buffer.salvage import LastSight  # see salvage()
+
+            self._last_sights[file.name] = LastSight(self.epoch, self._last_seq, self._unsent)
 
     def _disconnect(self) -> None:
+        if self._salvage is not None:
+            self._salvage.close()
         if self._database is not None:
             self._database.connection.close()
             self._database = None
@@ -503,12 +583,52 @@ class Store:
         """Turn an error of SQLite or the file system into StoreUnusable, and let go of the connection."""
         try:
             yield
-        except (sqlite3.Error, OSError, MemoryError) as error:
+        except (*FILE_ERRORS, OSError) as error:
+            was_open = self._database is not None
             self._disconnect()
-            self._check_wanted = self._check_wanted or is_damage(error)
             self._write_again_at = time.monotonic() + RETRY_S
             self.failure = explain(error, self.path)
+            self._note_failure(error, was_open=was_open)
             raise self.failure from error
+
+    def _note_failure(self, error: Exception, *, was_open: bool) -> None:
+        if is_damage(error):
+            # What the check at the next opening does not find is believed the second time.
+            if was_open:
+                self._condemned, self._damage = self._damage, str(error)
+            self._check_wanted = True
+            return
+        code = primary_code(error)
+        if code == sqlite3.SQLITE_FULL and is_disk_full(self.path):
+            remove_searched(Path(os.path.realpath(self.path)), keep_files=0, keep_bytes=0)
+        if self._failing is None and code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            what = "full" if code == sqlite3.SQLITE_FULL else "unwritable"
+            self._failing = what, time.monotonic()
+            self._is_failing_told = time.monotonic() >= self._tell_failing_at
+            if self._is_failing_told:
+                self._tell_failing_at = time.monotonic() + TELL_FAILING_EVERY_S
+                reason = getattr(error, "sqlite_errorname", None) or os.strerror(
+                    getattr(error, "errno", 0) or 0
+                )
+                evidence: Evidence = {"rows": len(self._held), "reason": reason}
+                self.note_event("buffer", what, evidence, quality="unset")
+
+    @property
+    def _is_room_awaited(self) -> bool:
+        return self._failing is not None and self._failing[0] == "full"
+
+    def _note_recovered(self, *, rows: int) -> None:
+        if self._failing is None:
+            return
+        if self._is_room_awaited and is_disk_full(self.path):
+            # A little fits in where the log was before; the next reading may not.
+            self._write_again_at = time.monotonic() + RETRY_S
+            return
+        (what, since), self._failing = self._failing, None
+        if not self._is_failing_told:
+            return
+        evidence: Evidence = {"after": what, "lasted_s": round(time.monotonic() - since), "rows": rows}
+        self.note_event("buffer", "recovered", evidence, quality="unset")
 
 
 def _insert(database: Database, rows: Sequence[Row]) -> int:
@@ -552,6 +672,11 @@ def _last_given_seq(connection: sqlite3.Connection) -> int:
 def _counter(connection: sqlite3.Connection, name: str) -> int:
     found = connection.execute("SELECT value FROM counters WHERE name = ?", (name,)).fetchone()
     return int(found[0]) if found else 0
+
+
+def _add_to_counter(connection: sqlite3.Connection, name: str, rows: int) -> None:
+    add = "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value"
+    connection.execute(add, (name, rows))
 
 
 def _count(connection: sqlite3.Connection, ranges: Iterable[SeqRange]) -> int:

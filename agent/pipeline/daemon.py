@@ -31,6 +31,7 @@ from agent.pipeline.control import ControlServer
 from agent.pipeline.modem_control import modem_answerers
 from agent.pipeline.sampler import Sampler
 from agent.pipeline.snapshot import DaemonLock, shown_link, shown_queue, write_snapshot
+from agent.pipeline.state_lock import StateLock
 from agent.pipeline.stop_signal import StopSignal
 from agent.pipeline.true_clock import TrueClock
 from agent.publish.forwarder import Forwarder
@@ -235,19 +236,21 @@ def run_daemon(config: Config, *, file: Path) -> int:
             _("{file}: gateway.id is empty; the agent must know which gateway it is").format(file=file),
             _("sinyal config set gateway.id NAME"),
         )
-    for folder in (config.paths.state, config.paths.runtime):
-        _make_folder(folder)
+    _make_folder(config.paths.state, may_be_read_only=True)
+    _make_folder(config.paths.runtime)
     _keep_one_arena()
     _log_to_stderr()
     stop = StopSignal()
-    lock = DaemonLock(config.paths.runtime)
+    lock, state_lock = DaemonLock(config.paths.runtime), StateLock(config.paths.state)
     lock.take()
     try:
+        state_lock.take()
         log.info(
             _("sinyal {version} starts for gateway {id}").format(version=__version__, id=config.gateway.id)
         )
         return Daemon(config, file, stop).run()
     finally:
+        state_lock.release()
         lock.release()
 
 
@@ -261,7 +264,8 @@ def newest_file_ts(files: Iterable[Path | None]) -> int:
     return max(ts for ts in written if ts <= AGENT_BIRTH_TS + LATEST_AFTER_FLOOR_S)
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(folder: Path, *, may_be_read_only: bool = False) -> None:
+    """Make a folder; one on a disk that became read-only does for the time being if may_be_read_only."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except PermissionError:
@@ -274,6 +278,8 @@ def _make_folder(folder: Path) -> None:
             _("the folder {folder} cannot be made: {reason}").format(folder=folder, reason=error.strerror),
             _("check the disk, or move paths.state and paths.runtime"),
         ) from None
+    if may_be_read_only and os.statvfs(folder).f_flag & os.ST_RDONLY:
+        return
     if not os.access(folder, os.W_OK | os.X_OK):
         raise NoPermission(
             _("no permission to write in {folder}").format(folder=folder),

@@ -21,6 +21,9 @@ log = logging.getLogger("sinyal.sampler")
 RING_READINGS = 120
 """Readings kept in memory while the database cannot be written: two hours at one a minute."""
 
+RETRY_S = 10.0
+"""How often they are offered to the database again: the next reading may be an hour away."""
+
 
 class Collector(Protocol):
     """Anything that measures: a name for the log, and one reading each time it is asked."""
@@ -36,6 +39,9 @@ class Sink(Protocol):
 
     def append(self, row: Row) -> int:
         """Store one reading and return its seq; raises StoreUnusable."""
+
+    def note_lost_readings(self, rows: int) -> None:
+        """Count and report readings that could not be stored; never raises."""
 
 
 @dataclass(slots=True)
@@ -72,6 +78,7 @@ class Sampler:
         self._interval_s = interval_s
         self._taken = taken
         self._ring: deque[Row] = deque(maxlen=RING_READINGS)
+        self._lost_told = 0
         self._failing: set[str] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="sampler", daemon=True)
@@ -86,9 +93,15 @@ class Sampler:
         self._stop.set()
 
     def stop(self, timeout_s: float) -> bool:
-        """Ask to stop, and return whether the thread ended within timeout_s."""
+        """Ask to stop, and return whether the thread ended within timeout_s.
+
+        Readings that still wait in memory are lost then; the log says how many.
+        """
         self.ask_to_stop()
         self._thread.join(timeout_s)
+        if self._ring:
+            text = _("Readings in memory that are lost with this stop: {count}")
+            log.error(text.format(count=len(self._ring)))
         return not self._thread.is_alive()
 
     def is_alive(self) -> bool:
@@ -98,12 +111,22 @@ class Sampler:
     def _work(self) -> None:
         began = time.monotonic()
         slot = 0
-        while not self._stop.wait(max(0.0, began + slot * self._interval_s - time.monotonic())):
+        while not self._stop_comes_before(began + slot * self._interval_s):
             try:
                 self.take_one()
             except Exception:  # the edge of the loop: a reading must follow the next slot, whatever happened
                 log.exception(_("unexpected fault while taking a reading; the next slot goes on"))
             slot = max(slot + 1, int((time.monotonic() - began) / self._interval_s))
+
+    def _stop_comes_before(self, moment: float) -> bool:
+        """Wait until `moment`, offering what waits in memory; return whether the stop comes first."""
+        while (left_s := moment - time.monotonic()) > RETRY_S and self._ring:
+            if self._stop.wait(RETRY_S):
+                return True
+            self._store_waiting()
+            if not self._ring:
+                self._taken()
+        return self._stop.wait(max(0.0, left_s))
 
     def take_one(self) -> None:
         """Take one reading now and store it, after those that wait in memory."""
@@ -165,5 +188,8 @@ class Sampler:
 
     def _note_store_works(self) -> None:
         if self.health.store_problem is not None:
-            log.info(_("readings are stored again; {lost} were lost meanwhile").format(lost=self.health.lost))
+            lost, self._lost_told = self.health.lost - self._lost_told, self.health.lost
+            log.info(_("readings are stored again; {lost} were lost meanwhile").format(lost=lost))
             self.health.store_problem = None
+            if lost:
+                self._sink.note_lost_readings(lost)

@@ -49,6 +49,11 @@ class DaemonLock:
                 _("no permission to write {path}").format(path=self._path),
                 _("run as the user sinyal or with sudo"),
             ) from None
+        except OSError as fault:
+            raise SinyalError(
+                _("{path} cannot be written: {reason}").format(path=self._path, reason=fault.strerror),
+                _("look at that disk with `df -h` and `dmesg`, or move paths.runtime"),
+            ) from None
         if not _locked_within(descriptor, LOCK_PATIENCE_S):
             holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
             os.close(descriptor)
@@ -58,8 +63,9 @@ class DaemonLock:
                 ),
                 _("stop that one first, or give this one its own paths.runtime and paths.state"),
             )
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk: the lock holds all the same, without its name
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._descriptor = descriptor
 
     def release(self) -> None:

@@ -201,7 +201,7 @@ def test_a_value_that_cannot_be_stored_costs_itself_and_not_the_reading(
 def test_a_seq_is_never_given_twice_also_after_everything_was_pruned(
     open_store: OpenStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = open_store()
+    store = open_store(keep_days=0)
     for number in range(6):
         store.append(reading(number))
     store.mark_sent(1, 6)
@@ -248,7 +248,7 @@ def test_it_prunes_by_itself_once_an_hour(open_store: OpenStore, monkeypatch: py
     now = 1000.0
     monkeypatch.setattr("agent.buffer.store.time", SimpleNamespace(monotonic=lambda: now))
     set_clock(monkeypatch, START_TS + 60 * 0 + 365 * 86400)
-    store = open_store(keep_days=1)
+    store = open_store(keep_days=0)
     stored = []
     for number in range(1, 6):
         seq = store.append(reading(number))

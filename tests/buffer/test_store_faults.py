@@ -38,6 +38,9 @@ INJECTIONS = [
     *(("fdatasync:error=EIO", nth, 3) for nth in (6, 9, 10, 12)),
     *(("fdatasync:error=ENOSPC", nth, 1) for nth in (2, 7)),
     *(("ftruncate:error=EIO", nth, 1) for nth in (1, 2)),
+    *(("openat:error=EROFS", nth, 1) for nth in (1, 2, 3)),
+    *(("openat:error=ENOSPC", nth, 1) for nth in (1, 2)),
+    *(("openat:error=EIO", nth, 1) for nth in (1, 2, 3)),
 ]
 
 
@@ -62,6 +65,28 @@ def test_an_injected_error_costs_no_accepted_row_and_doubles_none(
     assert len(accepted) == 12
     kept = dict(seq_of_number(path))
     assert kept == accepted
+    assert not list(path.parent.glob("*.damaged-*"))
+
+
+@pytest.mark.parametrize("nth", [1, 3, 5, 6, 8, 12])
+def test_a_disk_that_cannot_be_read_for_a_while_is_not_taken_for_a_damaged_file(
+    path: Path, open_store: OpenStore, nth: int
+) -> None:
+    store = open_store()
+    for number in range(1, 31):
+        store.append(reading(number))
+    store.close()
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is not installed: no errors can be injected into system calls")
+    traced = [strace, "-f", "-qq", "-o", str(path.parent / "trace"), "-P", str(path)]
+    traced += ["-e", "trace=pread64", "-e", f"inject=pread64:error=EIO:when={nth}..{nth + 2}"]
+    appender = [sys.executable, "-m", "tests.buffer.appender", str(path), "31", "5", "1"]
+    child = subprocess.run([*traced, *appender], capture_output=True, text=True, check=True)
+    if "Operation not permitted" in child.stderr:
+        pytest.skip(f"strace may not trace here: {child.stderr}")
+    assert "INJECTED" in (path.parent / "trace").read_text()
+    assert seq_of_number(path) == [(number, number) for number in range(1, 36)]
     assert not list(path.parent.glob("*.damaged-*"))
 
 
@@ -157,8 +182,93 @@ def test_a_missing_folder(tmp_path: Path, open_store: OpenStore) -> None:
 
 def test_a_folder_in_place_of_the_file(tmp_path: Path, open_store: OpenStore) -> None:
     (tmp_path / "sinyal.db").mkdir()
-    with pytest.raises(StoreUnusable, match="cannot be opened"):
+    with pytest.raises(StoreUnusable, match="no file but a folder") as failed:
         open_store()
+    assert failed.value.next_step
+
+
+def test_a_pipe_in_place_of_the_file_is_not_waited_for(tmp_path: Path, open_store: OpenStore) -> None:
+    os.mkfifo(tmp_path / "sinyal.db")
+    with pytest.raises(StoreUnusable, match="pipe"):
+        open_store()
+
+
+def test_a_link_to_a_disk_that_is_not_there(
+    tmp_path: Path, path: Path, open_store: OpenStore, no_retry_pause: None
+) -> None:
+    disk = tmp_path / "disk"
+    path.symlink_to(disk / "readings.db")
+    with pytest.raises(StoreUnusable, match="folder is missing"):
+        open_store()
+    disk.mkdir()
+    store = open_store()
+    assert store.append(reading(1)) == 1
+    store.close()
+    assert seq_of_number(disk / "readings.db") == [(1, 1)]
+    assert path.is_symlink()
+
+
+def test_a_damaged_file_behind_a_link_is_moved_aside_where_it_is(
+    tmp_path: Path, path: Path, open_store: OpenStore
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (disk / "readings.db").write_bytes(b"x" * 5000)
+    path.symlink_to(disk / "readings.db")
+    store = open_store()
+    assert store.damaged_file == disk / "readings.db.damaged-1"
+    assert path.is_symlink()
+
+
+@needs_root
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+def test_a_file_of_another_user_is_named(path: Path, open_store: OpenStore, suffix: str) -> None:
+    store = open_store()
+    store.append(reading(1))
+    contents = Path(f"{path}-wal").read_bytes()
+    store.close()
+    Path(f"{path}-wal").write_bytes(contents)
+    os.chown(path, 65534, 65534)
+    for folder in (path.parent.parent, path.parent.parent.parent):
+        folder.chmod(0o755)
+    path.parent.chmod(0o777)
+    theirs = Path(f"{path}{suffix}")
+    os.chown(theirs, 0, 0)
+    theirs.chmod(0o600)
+    before = sorted(path.parent.iterdir())
+    with rights_of_nobody(), pytest.raises(StoreUnusable, match=f"{theirs.name}|read-only") as refused:
+        open_store()
+    assert "ls -l" in refused.value.next_step or "chown" in refused.value.next_step
+    assert sorted(path.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o077])
+def test_readings_are_for_the_agent_and_its_group_whatever_the_umask(
+    path: Path, open_store: OpenStore, mask: int
+) -> None:
+    before = os.umask(mask)
+    try:
+        store = open_store()
+        store.append(reading(1))
+    finally:
+        os.umask(before)
+    assert [oct(file.stat().st_mode & 0o777) for file in (path, Path(f"{path}-wal"))] == ["0o640", "0o640"]
+    store.close()
+    path.chmod(0o600)
+    open_store().append(reading(2))
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_of_a_newer_agent_opens(path: Path, open_store: OpenStore) -> None:
+    store = open_store()
+    store.append(reading(1))
+    store.close()
+    query(path, "CREATE TABLE later (a INTEGER)")
+    query(path, "ALTER TABLE readings ADD COLUMN ozone_ppb INTEGER")
+    store = open_store()
+    assert store.append(reading(2)) == 2
+    assert store.damaged_file is None
+    assert len(store.unsent_rows(newest=False, limit=9, leased=[])) == 2
 
 
 @contextmanager

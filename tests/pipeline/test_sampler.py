@@ -18,6 +18,10 @@ class FakeSink:
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self.fails = False
+        self.told_lost: list[int] = []
+
+    def note_lost_readings(self, rows: int) -> None:
+        self.told_lost.append(rows)
 
     def append(self, row: Row) -> int:
         if self.fails:
@@ -114,6 +118,43 @@ def test_memory_for_waiting_readings_is_bounded_and_losses_are_counted(
 
     assert sampler.health.waiting == 3
     assert sampler.health.lost == 2
+    assert sink.told_lost == []
+    for _ in range(2):
+        sink.fails = False
+        sampler.take_one()
+        assert sampler.health.lost == 3
+        assert sink.told_lost == [3]
+
+
+def test_readings_in_memory_do_not_wait_for_the_next_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampler_module, "RETRY_S", 0.05)
+    sink = FakeSink()
+    sink.fails = True
+    sampler = make_sampler(sink, {"boot": 1}, interval_s=3600)
+    sampler.start()
+    deadline = time.monotonic() + 10
+    while problem_of(sampler) is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    sink.fails = False
+    while not sink.rows and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert sampler.stop(5)
+    assert len(sink.rows) == 1
+    assert problem_of(sampler) is None
+
+
+def test_a_stop_says_how_many_readings_in_memory_are_lost(caplog: pytest.LogCaptureFixture) -> None:
+    sink = FakeSink()
+    sink.fails = True
+    sampler = make_sampler(sink, {"boot": 1}, interval_s=0.05)
+    sampler.start()
+    deadline = time.monotonic() + 10
+    while sampler.health.waiting < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert sampler.stop(5)
+    assert (
+        f"stop: {sampler.health.waiting}" in caplog.text or str(sampler.health.waiting) in caplog.messages[-1]
+    )
 
 
 def test_slots_follow_the_interval_and_a_long_poll_leaves_a_gap() -> None:
