@@ -175,7 +175,8 @@ class Store:
     def unsent_rows(self, *, newest: bool, limit: int, leased: Sequence[SeqRange]) -> list[Row]:
         """Return at most `limit` committed, unacknowledged rows, ascending by seq.
 
-        They are one unbroken run: no sent and no leased row lies between them. newest: the end of the
+        They are one unbroken run: no sent and no leased row lies between them. A rollup covers `seq_first` to
+        `seq`; both are to be in the range that is leased and marked. newest: the end of the
         newest run, else the start of the oldest. leased: ranges that are already on their way.
         """
         with self._using_database() as database:
@@ -196,8 +197,9 @@ class Store:
         """Take the rows first_seq to last_seq, both included, as acknowledged.
 
         Holds at once for unsent_rows; reaches the disk with a commit. A mark that is lost before that, or
-        refused with StoreUnusable, costs no more than that these rows go out again. ValueError: rows
-        that were never offered.
+        refused with StoreUnusable, costs no more than that these rows go out again. A rollup that begins
+        before first_seq stays unsent: not all of its readings were acknowledged. ValueError: rows that
+        were never offered.
         """
         if not 1 <= first_seq <= last_seq <= self._last_seq:
             raise ValueError((first_seq, last_seq, self._last_seq))
