@@ -49,6 +49,11 @@ class Field:
         """Return whether a rollup may add `<field>_min` and `<field>_max`."""
         return self.metric.type in {"integer", "number"} and self.metric.fold != "last"
 
+    @property
+    def has_count(self) -> bool:
+        """Return whether a rollup may add `<field>_count`."""
+        return self.has_extremes or self.metric.type == "flag"
+
 
 def read_fields(text: bytes) -> tuple[Field, ...]:
     """Return all fields of a catalogue file, in its order."""
@@ -104,7 +109,8 @@ def reading_schema(fields: Sequence[Field]) -> Document:
     return {
         "title": "Reading",
         "description": "One reading of one gateway. A field that is absent is not known. A newer gateway may "
-        "send more fields; a rollup of old readings may add <field>_min and <field>_max.",
+        "send more fields; a rollup of old readings adds <field>_min and <field>_max, of a flag <field>_mean "
+        "(in which share of the readings it was 1), and <field>_count where not all of them knew the field.",
         "type": "object",
         "required": ["seq", "ts"],
         "properties": {
@@ -116,6 +122,16 @@ def reading_schema(fields: Sequence[Field]) -> Document:
             f"^{each.metric.name}_(min|max)$": {"$ref": f"#/properties/{each.metric.name}"}
             for each in fields
             if each.has_extremes
+        }
+        | {
+            f"^{each.metric.name}_mean$": {"type": "number", "minimum": 0, "maximum": 1}
+            for each in fields
+            if each.metric.type == "flag"
+        }
+        | {
+            f"^{each.metric.name}_count$": {"type": "integer", "minimum": 1}
+            for each in fields
+            if each.has_count
         },
     }
 
@@ -146,8 +162,10 @@ def columnar_schema(fields: Sequence[Field]) -> Document:
         if metric.type == "text":
             columns[f"^{metric.name}$"] = text_column(metric)
         else:
-            extremes = "(_min|_max)?" if each.has_extremes else ""
-            columns[f"^{metric.name}{extremes}(/[1-9][0-9]*)?$"] = {"$ref": "#/$defs/numberColumn"}
+            added = ["_min", "_max"] if each.has_extremes else ["_mean"] if metric.type == "flag" else []
+            added += ["_count"] if each.has_count else []
+            endings = f"({'|'.join(added)})?" if added else ""
+            columns[f"^{metric.name}{endings}(/[1-9][0-9]*)?$"] = {"$ref": "#/$defs/numberColumn"}
     return {
         "title": "Batch of readings in columns",
         "description": "The payload of `readings`: this document as JSON, or that JSON compressed with zlib "
@@ -581,7 +599,10 @@ Every field that Sinyal measures, from metric catalogue `{catalogue}`. How they 
 - *Kept*: reading (one value a reading), envelope (once a batch), inventory (sent when it changes), local
   (never leaves the gateway).
 - *Rollup*: how a value stands for many readings, when old unsent ones are folded into rows of 5 minutes or an
-  hour: their mean, max or sum, or the last one.
+  hour: their mean, max or sum, or the last known one. Such a row says in `folded_rows` how many they are;
+  beside a mean or a max it has `<field>_min` and `<field>_max`. **A flag** stays 0 or 1 (the last one; for
+  max the greatest), and `<flag>_mean` is the share of the readings in which it was 1. `<field>_count` says
+  how many readings knew the field, where not all of them did. More in [decoding.md](decoding.md).
 """
 
 TABLE_HEAD = """\

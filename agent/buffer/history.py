@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from agent.buffer.ranges import SeqRange, SeqRanges
+from agent.buffer.rollup import with_extremes
 from agent.buffer.true_time import TrueTimes
 from agent.contract.catalogue import Row, catalogue
 
@@ -97,10 +98,9 @@ def read_page(
 
 def cursor_of(row: Row) -> Cursor:
     """Return the cursor behind a row of a page."""
-    epoch, seq = row["epoch"], row["seq"]
+    epoch = row["epoch"]
     assert isinstance(epoch, str)
-    assert isinstance(seq, int)
-    return epoch, seq
+    return epoch, _seq(row)
 
 
 def count_slice(connection: sqlite3.Connection, first_seq: int, last_seq: int) -> dict[str, int]:
@@ -196,8 +196,7 @@ def _corrector(connection: sqlite3.Connection) -> Callable[[Row], Row]:
 
 
 def _is_within(row: Row, selection: Selection) -> bool:
-    seq = row["seq"]
-    assert isinstance(seq, int)
+    seq = _seq(row)
     return selection.first_seq <= seq <= selection.last_seq and selection.takes_time_of(row)
 
 
@@ -209,7 +208,17 @@ def _end_row(connection: sqlite3.Connection, first: int, last: int, order: str) 
 def _rows(connection: sqlite3.Connection, where: str, *values: int) -> list[Row]:
     found = connection.execute(f"SELECT * FROM readings WHERE {where}", values)  # noqa: S608 -- no text of others
     names = [(at, column[0]) for at, column in enumerate(found.description) if _may_be_shown(column[0])]
-    return [{name: values[at] for at, name in names if values[at] is not None} for values in found]
+    rows = [{name: values[at] for at, name in names if values[at] is not None} for values in found]
+    if not _has_table(connection, "extremes"):
+        return rows
+    # Given ascending, whatever the order asked for.
+    return sorted(with_extremes(connection, sorted(rows, key=_seq)), key=_seq, reverse=" DESC" in where)
+
+
+def _seq(row: Row) -> int:
+    seq = row["seq"]
+    assert isinstance(seq, int)
+    return seq
 
 
 def _shown(row: Mapping[str, Any]) -> Row:

@@ -21,6 +21,8 @@ from agent.buffer import damaged_files
 from agent.buffer.faults import FILE_ERRORS, is_damage, primary_code
 from agent.buffer.opening import Database, epoch_of_mark, file_bytes, log_file
 from agent.buffer.ranges import SeqRanges
+from agent.buffer.rollup import with_extremes
+from agent.buffer.true_time import TrueTimes
 from agent.contract.catalogue import Metric, Row, catalogue
 from agent.contract.events import Evidence
 from agent.language import _
@@ -191,6 +193,7 @@ class _Search:
         self.is_new = True
         self.progress = _Progress()
         self._damaged: sqlite3.Connection | None = None
+        self._times: TrueTimes | None = None
         self._candidates: Iterator[int] = iter(())
         self._disk_errors = 0
         self._absent = 0
@@ -309,7 +312,19 @@ class _Search:
             return None
         self._absent = 0
         row = _believable(zip((column[0] for column in cursor.description), values, strict=True))
-        return {**row, "seq": seq}
+        return self._completed({**row, "seq": seq})
+
+    def _completed(self, row: Row) -> Row:
+        """Return the row with what stands beside it in the damaged file, as far as that can be read."""
+        assert self._damaged is not None
+        with suppress(*FILE_ERRORS, ValueError, TypeError, KeyError):
+            (row,) = with_extremes(self._damaged, [dict(row)])
+        with suppress(*FILE_ERRORS, ValueError, TypeError, KeyError):
+            if self._times is None:
+                (boot,) = self._damaged.execute("SELECT coalesce(max(boot), 0) FROM clocks").fetchone()
+                self._times = TrueTimes(self._damaged, boot=boot)
+            row = self._times.corrected(row)
+        return row
 
     def _salvaged_before(self) -> tuple[list[tuple[str, int, str]], bool]:
         """Return the next rows that this database had itself salvaged, and whether they were the last."""

@@ -58,6 +58,8 @@ def create_statements() -> tuple[str, ...]:
         " true_s REAL, quality TEXT NOT NULL) STRICT",
         # Rows that no broker takes; they stay, and are not offered until somebody asks for them again.
         "CREATE TABLE IF NOT EXISTS quarantined (first INTEGER PRIMARY KEY, last INTEGER NOT NULL) STRICT",
+        # Of rollups: minima, maxima and counts, which have no columns; see rollup.py.
+        "CREATE TABLE IF NOT EXISTS extremes (seq INTEGER PRIMARY KEY, folded TEXT NOT NULL) STRICT",
         "CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY AUTOINCREMENT, type TEXT NOT NULL,"
         " boot INTEGER NOT NULL, uptime_s REAL NOT NULL, ts INTEGER NOT NULL, ts_quality TEXT NOT NULL,"
         " seq INTEGER NOT NULL, what TEXT NOT NULL, evidence TEXT NOT NULL, sent INTEGER NOT NULL) STRICT",

@@ -7,7 +7,8 @@
 Promised: a committed row survives kill -9 and a power cut, is offered until it is marked sent, and is
 pruned only after that. Its identity (epoch, seq) never belongs to another row, because only committed
 rows are offered. At stake: in a power cut the rows held in RAM (commit_interval_s, commit_readings),
-and the newest marks, whose rows then go out again under the same identity.
+and the newest marks, whose rows then go out again under the same identity. When max_bytes is near, old
+unsent rows live on in rollups (retention.py), so that a new reading always finds room.
 """
 
 import json
@@ -27,7 +28,9 @@ from agent.buffer.event_log import EventLog
 from agent.buffer.faults import FILE_ERRORS, explain, is_damage, is_disk_full, primary_code
 from agent.buffer.opening import Database, file_bytes, log_file, open_database
 from agent.buffer.ranges import SeqRange, SeqRanges
-from agent.buffer.retention import SLICE_ROWS, remove_expired
+from agent.buffer.retention import Holdings, Room, look_again, make_room
+from agent.buffer.rollup import end_of_rollup, whole_rollups_from, with_extremes
+from agent.buffer.room_costs import FULL, RoomCosts, count
 from agent.buffer.schema import storable, wanted_columns
 from agent.buffer.true_time import TrueTimes
 from agent.contract.catalogue import Row, Value
@@ -119,6 +122,7 @@ class Store:
         self._quarantined = SeqRanges()
         self._events = EventLog()
         self._times: TrueTimes | None = None
+        self._costs = RoomCosts()
         self._last_seq = 0
         self._stored = 0
         self._unsent = 0
@@ -201,7 +205,8 @@ class Store:
     def unsent_rows(self, *, newest: bool, limit: int, leased: Sequence[SeqRange]) -> list[Row]:
         """Return at most `limit` committed, unacknowledged rows, ascending by seq, in true time as known.
 
-        They are one unbroken run: no sent and no leased row lies between them. newest: the end of the
+        They are one unbroken run: no sent and no leased row lies between them. A rollup covers `seq_first` to
+        `seq`; both are to be in the range that is leased and marked. newest: the end of the
         newest run, else the start of the oldest. leased: ranges that are already on their way.
         """
         with self._using_database() as database:
@@ -214,21 +219,25 @@ class Store:
             for first, last in reversed(runs) if newest else runs:
                 found = database.connection.execute(query, (first, last, max(limit, 0))).fetchall()
                 if found:
-                    correct = self._true_times().corrected
-                    return [correct(_row(database.columns, values)) for values in sorted(found)]
+                    rows = [_row(database.columns, values) for values in sorted(found)]
+                    return with_extremes(database.connection, [*map(self._true_times().corrected, rows)])
             return []
 
     def mark_sent(self, first_seq: int, last_seq: int) -> None:
         """Take the rows first_seq to last_seq, both included, as acknowledged.
 
         Holds at once for unsent_rows; reaches the disk with a commit. A mark that is lost before that, or
-        refused with StoreUnusable, costs no more than that these rows go out again. ValueError: rows
-        that were never offered.
+        refused with StoreUnusable, costs no more than that these rows go out again. A rollup that begins
+        before first_seq stays unsent: not all of its readings were acknowledged. ValueError: rows that
+        were never offered.
         """
         if not 1 <= first_seq <= last_seq <= self._last_seq:
             raise ValueError((first_seq, last_seq, self._last_seq))
         with self._using_database() as database:
+            first_seq = whole_rollups_from(database.connection, first_seq, last_seq)
             newly_sent = _count(database.connection, self._waiting(first_seq, last_seq))
+        if first_seq > last_seq:
+            return
         self._unsent -= newly_sent
         self._sent.add(first_seq, last_seq)
         self._marks.append((first_seq, last_seq))
@@ -240,10 +249,14 @@ class Store:
         """Offer these rows no more, until `resend`: no broker takes them. An event says so, with reason."""
         self.commit()
         with self._using_database() as database:
+            first_seq = whole_rollups_from(database.connection, first_seq, last_seq)
+            if first_seq > last_seq:
+                return
             rows = _count(database.connection, self._waiting(first_seq, last_seq))
             self._quarantined.add(first_seq, last_seq)
             with _transaction(database.connection):
                 _rewrite(database.connection, "quarantined", self._quarantined)
+                look_again(database.connection)
         self._unsent -= rows
         evidence: Evidence = {"rows": rows, "seq_first": first_seq, "seq_last": last_seq, "reason": reason}
         self.note_event("buffer", "quarantined", evidence, quality="unset")
@@ -255,12 +268,14 @@ class Store:
         if last_seq < first_seq:
             return 0
         with self._using_database() as database:
+            last_seq = end_of_rollup(database.connection, last_seq)
             stored = _count(database.connection, [(first_seq, last_seq)])
             rows = stored - _count(database.connection, self._waiting(first_seq, last_seq))
             with _transaction(database.connection):
                 for table, ranges in (("sent", self._sent), ("quarantined", self._quarantined)):
                     ranges.remove(first_seq, last_seq)
                     _rewrite(database.connection, table, ranges)
+                look_again(database.connection)
         self._unsent += rows
         return rows
 
@@ -421,37 +436,56 @@ class Store:
     def _write(self, *, prune: bool) -> int:
         self._wait_out(self._write_again_at)
         with self._using_database() as database:
+            for what, evidence in self._costs.news(database.connection, time.monotonic()).items():
+                self.note_event("buffer", what, evidence, quality="unset")
             try:
-                return self._write_once(database, self._held, prune=prune)
+                return self._write_once(database, self._held, prune=prune).pruned
             except sqlite3.OperationalError as error:
                 if primary_code(error) != sqlite3.SQLITE_FULL:
                     raise
-                # Sent rows make room now, not at the full hour, and even if the held rows do not fit yet.
                 database.connection.rollback()
-                removed = self._write_once(database, [], prune=True)
+                return self._squeeze_in(database)
+
+    def _squeeze_in(self, database: Database) -> int:
+        """Make room now, not at the full hour, until the held rows fit; return the number of pruned rows."""
+        pruned = 0
+        while True:
+            room = self._write_once(database, [], prune=True, full=True)
+            pruned += room.pruned
+            try:
                 self._write_once(database, self._held, prune=False)
-                return removed
+            except sqlite3.OperationalError as error:
+                if primary_code(error) != sqlite3.SQLITE_FULL or not (room.rows or room.more):
+                    raise
+                database.connection.rollback()
+            else:
+                return pruned
 
-    def _write_once(self, database: Database, rows: Sequence[Row], *, prune: bool) -> int:
-        """Write the marks and `rows` (what is held, or nothing) in one transaction; prune between the two.
+    def _write_once(
+        self, database: Database, rows: Sequence[Row], *, prune: bool, full: bool = False
+    ) -> Room:
+        """Write the marks and `rows` (what is held, or nothing) in one transaction; prune: make room before.
 
-        Returns the number of pruned rows.
+        full: what is held has met a full file, which is to be told if room can be made.
         """
         connection = database.connection
         connection.execute("BEGIN IMMEDIATE")
+        self._costs.write(connection)
+        room = Room()
+        if prune:
+            holds = Holdings(
+                database.columns, self._sent, self._quarantined, self._last_seq, writing=len(self._held)
+            )
+            room = make_room(
+                connection, holds, self._true_times(), keep_days=self._keep_days, max_pages=database.max_pages
+            )
+        if full and room.rows and self._held:
+            held = len(self._held)
+            count(connection, FULL, held, self._last_seq + 1, self._newest_seq(), new=held)
         for mark in self._marks:
             first, last = self._sent.add(*mark)
             connection.execute("DELETE FROM sent WHERE first BETWEEN ? AND ?", (first, last))
             connection.execute("INSERT INTO sent VALUES (?, ?)", (first, last))
-        removed = 0
-        if prune:
-            removed = remove_expired(
-                connection,
-                self._sent,
-                self._true_times(),
-                keep_days=self._keep_days,
-                max_pages=database.max_pages,
-            )
         # After the pruning, which may have to make the room for them.
         self._events.write(connection, boot=database.boot)
         if self._lost_readings:
@@ -459,21 +493,22 @@ class Store:
         inserted = _insert(database, rows)
         connection.execute("COMMIT")
 
-        self._stored += inserted - removed
-        self._unsent += inserted
-        count = len(rows)
+        self._stored += inserted - room.rows
+        self._unsent += inserted - room.unsent
+        written = len(rows)
         if rows:
             self._last_seq = self._newest_seq()
             self._held.clear()
         self._marks.clear()
         self._events.note_written()
+        self._costs.note_written()
         self._lost_readings = 0
         self.failure = None
         self._committed_at = time.monotonic()
-        self._note_recovered(rows=count)
-        if prune and removed < SLICE_ROWS:
-            self._pruned_at = self._committed_at
-        return removed
+        self._note_recovered(rows=written)
+        if prune:
+            self._pruned_at = float("-inf") if room.more else self._committed_at
+        return room
 
     def _true_times(self) -> TrueTimes:
         assert self._times is not None, "the database is open"

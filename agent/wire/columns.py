@@ -133,6 +133,8 @@ def split_to_fit(
 ) -> Iterator[tuple[bytes, int, int]]:
     """Yield payloads of at most `max_bytes` that hold all rows in order, each with its first and last seq.
 
+    The first seq of a rollup is where it began: all that it covers is in the payload.
+
     Raises ReadingTooLarge when a single row needs more, ValueError as encode_batch.
     """
     start, size = 0, len(rows)
@@ -142,7 +144,7 @@ def split_to_fit(
             encode_batch(epoch, piece, late=late) if encoding == "columns" else encode_rows_json(epoch, piece)
         )
         if len(payload) <= max_bytes:
-            yield payload, _seq(piece[0]), _seq(piece[-1])
+            yield payload, _first_seq(piece[0]), _seq(piece[-1])
             start += len(piece)
         elif len(piece) > 1:
             size = max(1, min(len(piece) - 1, len(piece) * max_bytes // len(payload)))
@@ -194,6 +196,11 @@ def _seq(row: Mapping[str, Value]) -> int:
     seq = row["seq"]
     assert isinstance(seq, int)
     return seq
+
+
+def _first_seq(row: Mapping[str, Value]) -> int:
+    first = row.get("seq_first")
+    return first if isinstance(first, int) else _seq(row)
 
 
 def _column_names(rows: Sequence[Mapping[str, Value]]) -> list[str]:

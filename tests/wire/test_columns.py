@@ -174,6 +174,28 @@ def test_batches_are_split_by_rows_and_never_cut(encoding: Any, max_bytes: int) 
     ]
 
 
+@pytest.mark.parametrize("encoding", ["columns", "json"])
+def test_a_piece_covers_what_its_rollups_cover(encoding: Any) -> None:
+    rollups: list[Row] = [
+        {
+            "seq": seq,
+            "seq_first": seq - 4,
+            "slot_s": 300,
+            "ts": seq * 61 % 997,
+            "wan_rx_bytes": seq * seq * 7919 % 99991,
+        }
+        for seq in range(5, 1001, 5)
+    ]
+    rows: list[Row] = [*rollups, {"seq": 1001, "ts": 1001}]
+    pieces = list(split_to_fit(EPOCH, rows, late=True, max_bytes=512, encoding=encoding))
+    assert len(pieces) > 1
+    assert [first for _payload, first, _last in pieces] == [
+        1,
+        *(last + 1 for _payload, _first, last in pieces[:-1]),
+    ]
+    assert pieces[-1][2] == 1001
+
+
 def test_a_single_reading_that_fits_nowhere_is_a_clear_error() -> None:
     rows: list[Row] = [
         {"seq": 1, "ts": 2, "operator_name": "".join(random.Random(1).choices(string.ascii_letters, k=900))}
