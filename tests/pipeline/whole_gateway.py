@@ -1,6 +1,7 @@
 """A whole gateway for tests: simulated modem on a pty, `sinyal run` as a child process, its database."""
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -62,6 +63,12 @@ class Gateway:
         """Send it a signal."""
         assert self._process is not None
         self._process.send_signal(number)
+
+    def freeze(self) -> None:
+        """Stop all its threads where they are (SIGSTOP), and return when they stand still."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
 
     def stop_anyhow(self) -> None:
         """Make sure that nothing is left running."""
