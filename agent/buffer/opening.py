@@ -68,6 +68,8 @@ def _open(path: Path, max_bytes: int, boot_id: str, *, check: bool, upgrade: boo
         raise Damaged(_("only its log is left"), _move_aside(path))
     new = not file_bytes(path)
     connection = sqlite3.connect(path, timeout=schema.LOCK_WAIT_S, isolation_level=None)
+    # One flipped bit in one text must not make a whole file unreadable.
+    connection.text_factory = _text
     try:
         for pragma in (*schema.NEW_FILE_PRAGMAS, *schema.PRAGMAS) if new else schema.PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
@@ -80,7 +82,7 @@ def _open(path: Path, max_bytes: int, boot_id: str, *, check: bool, upgrade: boo
             _settle_log(connection)
             columns = tuple(name for name, declared in wanted.items() if present.get(name) == declared)
             return Database(connection, epoch, boot, columns, _limit_pages(connection, max_bytes))
-    except (sqlite3.Error, MemoryError) as error:
+    except (sqlite3.Error, UnicodeDecodeError, MemoryError) as error:
         try:
             # Moved while still open: closing first would let SQLite remove the log.
             moved_to = _move_aside(path) if is_damage(error) else None
@@ -92,6 +94,10 @@ def _open(path: Path, max_bytes: int, boot_id: str, *, check: bool, upgrade: boo
     connection.close()
     upgrade_in_child(path)
     return _open(path, max_bytes, boot_id, check=False, upgrade=False)
+
+
+def _text(stored: bytes) -> str:
+    return stored.decode(errors="replace")
 
 
 def _check(connection: sqlite3.Connection) -> None:

@@ -343,7 +343,7 @@ class Store:
         """Turn an error of SQLite or the file system into StoreUnusable, and let go of the connection."""
         try:
             yield
-        except (sqlite3.Error, OSError, MemoryError) as error:
+        except (sqlite3.Error, UnicodeDecodeError, OSError, MemoryError) as error:
             self._disconnect()
             self._check_wanted = self._check_wanted or is_damage(error)
             self._write_again_at = time.monotonic() + RETRY_S

@@ -242,7 +242,12 @@ def leave_only_the_log(path: Path) -> None:
     os.truncate(path, 0)
 
 
-DAMAGES = [cut_short, overwrite_middle, replace_with_text, leave_only_the_log]
+def make_the_schema_no_text(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"CREATE TABLE readings", b"CREATE \xff\xfe\xff readings"))
+
+
+DAMAGES = [cut_short, overwrite_middle, replace_with_text, leave_only_the_log, make_the_schema_no_text]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -302,6 +307,17 @@ def test_each_damaged_file_gets_a_name_of_its_own(path: Path, open_store: OpenSt
     assert sorted(file.name for file in path.parent.glob("*.damaged-*")) == [
         f"sinyal.db.damaged-{number}" for number in (1, 2, 3)
     ]
+
+
+def test_a_row_whose_text_was_damaged_is_still_offered(path: Path, open_store: OpenStore) -> None:
+    store = open_store()
+    store.append(reading(1))
+    store.close()
+    path.write_bytes(path.read_bytes().replace(b"TELKOMSEL", b"TELK\xffMSEL"))
+    store = open_store()
+    (row,) = store.unsent_rows(newest=False, limit=1, leased=[])
+    assert row == {**reading(1), "operator_name": "TELK\ufffdMSEL", "seq": 1, "boot": 1}
+    assert store.append(reading(2)) == 2
 
 
 def test_damage_met_while_running_is_replaced_and_seqs_go_on(
