@@ -76,6 +76,15 @@ def is_damage(error: Exception) -> bool:
     return primary_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
+def is_damage_at_opening(error: Exception) -> bool:
+    """Return whether `error`, met while opening, means that the file is bad.
+
+    There SQLite has nothing but a plain "error" for some damages: a schema format that it does not know, a
+    table of another shape. Trying again would meet the same for ever.
+    """
+    return is_damage(error) or primary_code(error) == sqlite3.SQLITE_ERROR
+
+
 def explain(error: Exception, path: Path) -> StoreUnusable:
     """Return `error`, met at the database `path`, as a sentence and a next step."""
     what, next_step = _words(primary_code(error), path)

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.buffer import schema
-from agent.buffer.faults import Damaged, is_damage, primary_code
+from agent.buffer.faults import Damaged, is_damage_at_opening, primary_code
 from agent.buffer.upgrade import upgrade_in_child
 from agent.language import _
 
 log = logging.getLogger("sinyal.buffer")
 
+REASON_CHARACTERS = 120
 SIDE_FILES = ("", "-wal", "-journal", "-shm")
 
 
@@ -57,7 +58,9 @@ def open_database(path: Path, *, max_bytes: int, boot_id_file: Path, check: bool
         return _open(path, max_bytes, boot_id, check=check, upgrade=upgrade)
     except Damaged as damage:
         text = _("The reading database was damaged ({reason}); it is kept as {file}, a new one begins")
-        log.error("%s", text.format(reason=damage, file=damage.moved_to))  # noqa: TRY400 -- a sentence
+        # SQLite quotes what it found, which can be a whole page of garbage.
+        reason = " ".join(str(damage).split())[:REASON_CHARACTERS]
+        log.error("%s", text.format(reason=reason, file=damage.moved_to))  # noqa: TRY400 -- a sentence
         fresh = _open(path, max_bytes, boot_id, check=False, upgrade=False)
         return replace(fresh, damaged_file=damage.moved_to)
 
@@ -85,7 +88,7 @@ def _open(path: Path, max_bytes: int, boot_id: str, *, check: bool, upgrade: boo
     except (sqlite3.Error, UnicodeDecodeError, MemoryError) as error:
         try:
             # Moved while still open: closing first would let SQLite remove the log.
-            moved_to = _move_aside(path) if is_damage(error) else None
+            moved_to = _move_aside(path) if is_damage_at_opening(error) else None
         finally:
             connection.close()
         if moved_to is None:

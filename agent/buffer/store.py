@@ -317,8 +317,7 @@ class Store:
         self._sent = SeqRanges(
             [*connection.execute("SELECT first, last FROM sent ORDER BY first"), *self._marks]
         )
-        given = connection.execute("SELECT max(seq) FROM sqlite_sequence").fetchone()[0] or 0
-        self._last_seq = max(self._last_seq, given)
+        self._last_seq = max(self._last_seq, _last_given_seq(connection))
         self._stored = _count(connection, [(1, self._last_seq)])
         self._unsent = _count(connection, self._sent.gaps(1, self._last_seq))
 
@@ -365,6 +364,15 @@ def _insert(database: Database, rows: Sequence[Row]) -> int:
 
 def _row(columns: Sequence[str], values: Sequence[Value]) -> Row:
     return {name: value for name, value in zip(columns, values, strict=True) if value is not None}
+
+
+def _last_given_seq(connection: sqlite3.Connection) -> int:
+    """Return the highest seq the file has given: as it says itself, or as its rows say if that is damaged.
+
+    A row given too low a seq would meet an older row, and be taken for one that is stored already.
+    """
+    query = "SELECT max(seq) FROM (SELECT seq FROM sqlite_sequence UNION ALL SELECT max(seq) FROM readings)"
+    return int(connection.execute(query).fetchone()[0] or 0)
 
 
 def _count(connection: sqlite3.Connection, ranges: Iterable[SeqRange]) -> int:

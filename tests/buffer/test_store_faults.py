@@ -4,10 +4,11 @@ import errno
 import os
 import resource
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -279,6 +280,7 @@ def test_a_damaged_file_is_moved_aside_with_its_log_and_a_new_epoch_begins(
     assert Path(f"{aside}-wal").read_bytes() == damaged_log
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert str(aside) in caplog.text
+    assert len(caplog.records[0].message.splitlines()) == 1
     assert store.append(reading(1)) == 1
     store.close()
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
@@ -318,6 +320,16 @@ def test_a_row_whose_text_was_damaged_is_still_offered(path: Path, open_store: O
     (row,) = store.unsent_rows(newest=False, limit=1, leased=[])
     assert row == {**reading(1), "operator_name": "TELK\ufffdMSEL", "seq": 1, "boot": 1}
     assert store.append(reading(2)) == 2
+
+
+def test_a_damaged_counter_gives_no_seq_again(path: Path, open_store: OpenStore) -> None:
+    store = open_store()
+    for number in range(1, 6):
+        store.append(reading(number))
+    store.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE sqlite_sequence SET seq = 2")
+    assert open_store().append(reading(6)) == 6
 
 
 def test_damage_met_while_running_is_replaced_and_seqs_go_on(
