@@ -103,6 +103,7 @@ class Arrivals:
     times: Counter[Identity] = field(default_factory=Counter)
     contradicting: list[Identity] = field(default_factory=list)
     most_rows: int = 0
+    _covered: set[Identity] = field(default_factory=set)
     _taken: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -122,12 +123,17 @@ class Arrivals:
         for row in rows:
             identity = (row["epoch"], row["seq"])
             self.times[identity] += 1
+            self._covered.update((row["epoch"], seq) for seq in covered(row))
             if not agree(self.rows.setdefault(identity, row), row):
                 self.contradicting.append(identity)
 
     def covered(self) -> set[Identity]:
         """Return every identity that has arrived, itself or in a rollup."""
-        return {(row["epoch"], seq) for row in self.rows.values() for seq in covered(row)}
+        return self._covered
+
+    def newest_seq(self) -> int:
+        """Return the highest seq that has arrived, 0 before the first."""
+        return max((seq for _epoch, seq in self.rows), default=0)
 
     def repeats(self) -> int:
         """Return how many rows came once more than needed."""

@@ -32,6 +32,10 @@ class Scene:
         self.gateway.kill()
         self.note()
 
+    def wait_for_a_life(self) -> None:
+        """Wait until this life of the agent has taken its first reading."""
+        wait_until("the first reading", lambda: self.gateway.shown().get("pid") == self.gateway.pid)
+
     def wait_for(self, what: str, condition: Callable[[Arrivals], bool], timeout_s: float = 30) -> None:
         """Wait until what arrived fulfils the condition."""
         wait_until(what, lambda: condition(self.arrivals.take()), timeout_s)

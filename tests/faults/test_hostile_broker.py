@@ -75,7 +75,7 @@ CONNACKS = {
 
 @pytest.mark.parametrize("connack", CONNACKS.values(), ids=CONNACKS.keys())
 def test_a_connack_against_the_rules(connack: bytes) -> None:
-    sick_for(Behaviour(connack=connack), 0.2)
+    sick_for(Behaviour(connack=connack), 0.1)
 
 
 QOS_3 = b"\x36\x08\x00\x01a\x00\x07\x00{}"
@@ -98,7 +98,7 @@ AFTER = {
 
 @pytest.mark.parametrize("sent", AFTER.values(), ids=AFTER.keys())
 def test_packets_against_the_rules_after_a_good_connack(sent: bytes) -> None:
-    sick_for(Behaviour(after_connack=sent, puback="missing"), 0.2)
+    sick_for(Behaviour(after_connack=sent, puback="missing"), 0.1)
 
 
 def test_a_broker_that_answers_no_ping_is_left() -> None:

@@ -142,7 +142,7 @@ def test_injected_errors_cost_no_accepted_reading_and_double_none(count: int, tm
 
 WHOLE = [
     ("pwrite64", "EIO", 1, 1),
-    ("pwrite64", "ENOSPC", 30, 9),
+    ("pwrite64", "ENOSPC", 30, 3),
     ("fdatasync", "EIO", 3, 1),
     ("openat", "EIO", 1, 2),
     ("openat", "EROFS", 2, 1),

@@ -1,4 +1,8 @@
-"""kill -9 of the whole agent at random moments, half of them with the link a black hole."""
+"""kill -9 of the whole agent at random moments, half of them with the link a black hole.
+
+Every second life is counted from its first reading, the others from the start of the process, which a kill
+may hit too. With the sixty kills of the store alone (tests/buffer/test_kill.py) `make test` has a hundred.
+"""
 
 import random
 import time
@@ -15,9 +19,11 @@ COMMIT_READINGS = 3
 
 def kill_again_and_again(at: Scene, kills: int, *, black_hole: bool, seed: int) -> Verdict:
     chance = random.Random(seed)
-    for _kill in range(kills):
+    for kill in range(kills):
         at.gateway.start()
-        life_s = chance.uniform(0.2, 0.75)
+        if kill % 2:
+            at.wait_for_a_life()
+        life_s = chance.uniform(0.0, 0.5)
         good_s = chance.uniform(0.0, life_s) if black_hole else life_s
         time.sleep(good_s)
         if black_hole:
@@ -29,7 +35,7 @@ def kill_again_and_again(at: Scene, kills: int, *, black_hole: bool, seed: int) 
     return at.after_the_faults()
 
 
-@quick_and_soak("kills", 100, 1000)
+@quick_and_soak("kills", 40, 1000)
 def test_kill_9_of_the_whole_agent_loses_and_doubles_nothing(kills: int, tmp_path: Path) -> None:
     with ExitStack() as stack:
         lanes = [
@@ -50,4 +56,4 @@ def test_kill_9_of_the_whole_agent_loses_and_doubles_nothing(kills: int, tmp_pat
     for link, verdict in zip(("good link", "black hole"), verdicts, strict=True):
         say(f"kill -9, {link}: {kills // 2} kills, {verdict}")
         verdict.holds(interruptions=kills // 2, held_rows=COMMIT_READINGS)
-        assert verdict.committed > kills // 2
+        assert verdict.committed >= kills // 4

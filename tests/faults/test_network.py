@@ -38,7 +38,7 @@ def _suffer(at: Scene, cable: Cable, rounds: int) -> Verdict:
                 # TCP must bring readings through this one.
                 for _reading in range(3):
                     at.wait_for_fresh(60)
-            time.sleep(chance.uniform(0.5, 2.0))
+            time.sleep(chance.uniform(0.3, 1.5))
             if number % 2:
                 at.kill()
                 at.gateway.start()

@@ -80,6 +80,12 @@ class Gateway:
         if self._process is not None and self._process.poll() is None:
             self.kill()
 
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        assert self._process is not None
+        return self._process.pid
+
     def is_running(self) -> bool:
         """Return whether the process lives."""
         return self._process is not None and self._process.poll() is None
