@@ -73,6 +73,8 @@ class Scene:
         try:
             self.wait_for("every committed reading", lambda arrivals: due <= arrivals.covered(), timeout_s)
         except AssertionError:
+            if self.gateway.is_running():
+                self.kill()
             print(self.gateway.log_text()[-3000:])
             judge(self.ledger, self.arrivals, due=due).holds(interruptions=0)
             raise
