@@ -1,6 +1,7 @@
 """A wall clock that starts in 1970, steps and runs backwards under the whole agent (an LD_PRELOAD shim)."""
 
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -94,7 +95,7 @@ def test_the_shim_bends_the_wall_clock_and_nothing_else(shim: Path, tmp_path: Pa
     )
     environment = {"LD_PRELOAD": str(shim), "CLOCK_SHIM_FILE": str(clock)}
     said = subprocess.run(
-        ["python3", "-c", asked], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", asked], env=environment, capture_output=True, text=True, check=True
     )
     wall, monotonic, boottime, state, after_setting = map(float, said.stdout.split())
     assert abs(wall - time.time() - 400 * DAY_S) < 60

@@ -35,7 +35,7 @@ def test_power_cuts_of_a_whole_gateway_lose_and_double_nothing(cuts: int, tmp_pa
         for cut in range(cuts):
             at.gateway.start()
             at.wait_for_a_life()
-            time.sleep(chance.uniform(0.0, 0.5))
+            time.sleep(chance.uniform(0.2, 0.7))
             if cut % 2:
                 at.proxy.mode = "stall"
                 time.sleep(chance.uniform(0.0, 0.3))
