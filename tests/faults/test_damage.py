@@ -21,6 +21,9 @@ from tests.faults.campaigns import quick_and_soak, say
 SALVAGE_REQUIRED = False
 """True: readable unsent rows must be offered by the new file. False: it is enough if the old one is kept."""
 
+LOG_DAMAGE_IS_NOTICED = False
+"""True: a log that was cut or spoilt begins a new epoch, so that no seq of the lost rows is given again."""
+
 Answer = TypeVar("Answer")
 
 ROWS = 700
@@ -280,3 +283,5 @@ def test_damaged_databases_are_survived(
     say(f"damaged databases: {count} files, {moved} moved aside; {rows} unsent rows readable, 0 lost:")
     say(f"  {found} of them offered, {rows - found} kept in the moved-aside file")
     say(f"  seqs given again under the old epoch: {again.total()} {dict(again)}")
+    assert all("log" in damage for damage in again), "a seq was given again though the log was whole"
+    assert not (again and LOG_DAMAGE_IS_NOTICED)
