@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
 
-CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, SUBSCRIBE, SUBACK = 1, 2, 3, 4, 5, 8, 9
+CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBCOMP, SUBSCRIBE, SUBACK = 1, 2, 3, 4, 5, 7, 8, 9
 PINGREQ, PINGRESP, DISCONNECT = 12, 13, 14
 
-_ANSWERS = (PUBACK, PUBREC)
-"""What a client sends for messages of ours."""
+_ANSWERS = (PUBACK, PUBREC, PUBCOMP, PINGRESP)
+"""What a client may send because of bytes that were sent to it after CONNACK."""
 
 NO_ANSWER = None
 """For Behaviour.connack: the connection is accepted, and nothing ever comes."""
@@ -103,7 +103,7 @@ class FakeBroker:
         self._ended.set()
         self._thread.join(5)
         self._listening.close()
-        assert self.record.violations == []
+        assert self.record.violations == [], self.record.violations
 
     def wait_for(self, what: str, condition: Callable[[Record], bool], timeout_s: float = 20) -> None:
         """Wait until the record fulfils the condition; fail naming `what`."""
