@@ -36,7 +36,7 @@ def suffer(at: Scene, modes: tuple[Mode, ...], rounds: int, seed: int) -> Verdic
     return at.after_the_faults()
 
 
-@quick_and_soak("rounds", 3, 20)
+@quick_and_soak("rounds", 2, 20)
 def test_bad_links_lose_and_double_nothing(rounds: int, tmp_path: Path) -> None:
     with ExitStack() as stack:
         scenes = [
