@@ -96,6 +96,9 @@ def primary_code(error: Exception) -> int:
 
 def is_damage(error: Exception) -> bool:
     """Return whether `error` means that the file itself is bad, not the disk or the moment."""
+    # SQLite quotes what it found in the file; when that is no text, Python cannot even make the error of it.
+    if isinstance(error, UnicodeDecodeError):
+        return True
     return primary_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 

@@ -18,6 +18,7 @@ from agent.language import _
 
 log = logging.getLogger("sinyal.buffer")
 
+REASON_CHARACTERS = 120
 FILE_MODE = 0o640
 """Readings are nobody's business but the agent's and its group's; SQLite gives the log the same mode."""
 
@@ -89,7 +90,9 @@ def open_database(
         return _open(path, max_bytes, boot_id, check=check, upgrade=upgrade)
     except Damaged as damage:
         text = _("The reading database was damaged ({reason}); it is kept as {file}, a new one begins")
-        log.error("%s", text.format(reason=damage, file=damage.moved_to))  # noqa: TRY400 -- a sentence
+        # SQLite quotes what it found, which can be a whole page of garbage.
+        reason = " ".join(str(damage).split())[:REASON_CHARACTERS]
+        log.error("%s", text.format(reason=reason, file=damage.moved_to))  # noqa: TRY400 -- a sentence
         fresh = _open(path, max_bytes, boot_id, check=False, upgrade=False)
         return replace(fresh, damaged_file=damage.moved_to)
 

@@ -575,10 +575,8 @@ class Store:
         connection = database.connection
         self.epoch, self.boot = database.epoch, database.boot
         self._times = TrueTimes(connection, boot=database.boot)
-        self._sent = SeqRanges(
-            [*connection.execute("SELECT first, last FROM sent ORDER BY first"), *self._marks]
-        )
-        self._quarantined = SeqRanges(connection.execute("SELECT first, last FROM quarantined"))
+        self._sent = SeqRanges([*_read_ranges(connection, "sent"), *self._marks])
+        self._quarantined = SeqRanges(_read_ranges(connection, "quarantined"))
         given = _last_given_seq(connection)
         self._last_seq = max(self._last_seq, given)
         self._stored = _count(connection, [(1, self._last_seq)])
@@ -698,10 +696,27 @@ def _rewrite(connection: sqlite3.Connection, table: str, ranges: Iterable[SeqRan
     connection.executemany(f"INSERT INTO {table} VALUES (?, ?)", ranges)  # noqa: S608
 
 
+def _read_ranges(connection: sqlite3.Connection, table: str) -> list[SeqRange]:
+    """Return the ranges of a table; one that is none proves that the file is damaged."""
+    ranges: list[SeqRange] = connection.execute(f"SELECT first, last FROM {table} ORDER BY first").fetchall()  # noqa: S608
+    for first, last in ranges:
+        if type(first) is not int or type(last) is not int or not 1 <= first <= last:
+            damage = sqlite3.DatabaseError(f"{table}: {first!r} to {last!r}")
+            damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise damage
+    return ranges
+
+
 def _last_given_seq(connection: sqlite3.Connection) -> int:
-    query = "SELECT seq FROM sqlite_sequence WHERE name = 'readings'"
-    found = connection.execute(query).fetchone()
-    return int(found[0]) if found else 0
+    """Return the highest seq the file has given: as it says itself, or as its rows say if that is damaged.
+
+    A row given too low a seq would meet an older row, and be taken for one that is stored already.
+    """
+    query = (
+        "SELECT max(seq) FROM (SELECT seq FROM sqlite_sequence WHERE name = 'readings'"
+        " UNION ALL SELECT max(seq) FROM readings)"
+    )
+    return int(connection.execute(query).fetchone()[0] or 0)
 
 
 def _counter(connection: sqlite3.Connection, name: str) -> int:

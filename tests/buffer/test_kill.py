@@ -8,10 +8,10 @@ from pathlib import Path
 
 from tests.buffer.files import query, seq_of_number
 
-KILLS = 50
+KILLS = 60
 
 
-def test_50_kills_lose_nothing_and_reuse_no_seq(path: Path) -> None:
+def test_60_kills_lose_nothing_and_reuse_no_seq(path: Path) -> None:
     dice = random.Random(20)
     stored: dict[int, int] = {}
     offered: dict[int, int] = {}

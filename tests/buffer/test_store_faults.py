@@ -4,10 +4,11 @@ import errno
 import os
 import resource
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -352,7 +353,12 @@ def leave_only_the_log(path: Path) -> None:
     os.truncate(path, 0)
 
 
-DAMAGES = [cut_short, overwrite_middle, replace_with_text, leave_only_the_log]
+def make_the_schema_no_text(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"CREATE TABLE readings", b"CREATE \xff\xfe\xff readings"))
+
+
+DAMAGES = [cut_short, overwrite_middle, replace_with_text, leave_only_the_log, make_the_schema_no_text]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -384,6 +390,7 @@ def test_a_damaged_file_is_moved_aside_with_its_log_and_a_new_epoch_begins(
     assert Path(f"{aside}-wal").read_bytes() == damaged_log
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert str(aside) in caplog.text
+    assert len(caplog.records[0].message.splitlines()) == 1
     assert store.append(reading(1)) == 1
     store.close()
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
@@ -412,6 +419,27 @@ def test_each_damaged_file_gets_a_name_of_its_own(path: Path, open_store: OpenSt
     assert sorted(file.name for file in path.parent.glob("*.damaged-*")) == [
         f"sinyal.db.damaged-{number}" for number in (1, 2, 3)
     ]
+
+
+def test_a_row_whose_text_was_damaged_is_still_offered(path: Path, open_store: OpenStore) -> None:
+    store = open_store()
+    store.append(reading(1))
+    store.close()
+    path.write_bytes(path.read_bytes().replace(b"TELKOMSEL", b"TELK\xffMSEL"))
+    store = open_store()
+    (row,) = store.unsent_rows(newest=False, limit=1, leased=[])
+    assert row == {**reading(1), "operator_name": "TELK\ufffdMSEL", "seq": 1, "boot": 1}
+    assert store.append(reading(2)) == 2
+
+
+def test_a_damaged_counter_gives_no_seq_again(path: Path, open_store: OpenStore) -> None:
+    store = open_store()
+    for number in range(1, 6):
+        store.append(reading(number))
+    store.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE sqlite_sequence SET seq = 2")
+    assert open_store().append(reading(6)) == 6
 
 
 def test_damage_met_while_running_is_replaced_and_seqs_go_on(

@@ -1,6 +1,8 @@
 """A whole gateway for tests: simulated modem on a pty, `sinyal run` as a child process, its database."""
 
+import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -26,6 +28,10 @@ class Gateway:
         self.folder = folder
         self.database = folder / "state" / "sinyal.db"
         self.log = folder / "agent.log"
+        self.environment: dict[str, str] = {}
+        """Variables the agent gets beside those of the test."""
+        self.command_before: list[str] = []
+        """What starts the agent in its own place, such as `nsenter` or `strace -D`."""
         self._process: subprocess.Popen[bytes] | None = None
         self.config = folder / "sinyal.toml"
         self.config.write_text(
@@ -39,9 +45,9 @@ class Gateway:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SINYAL_")}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "agent", "run", "--config", str(self.config)],
+                [*self.command_before, sys.executable, "-m", "agent", "run", "--config", str(self.config)],
                 stderr=log,
-                env=environment,
+                env={**environment, **self.environment},
             )
 
     def kill(self) -> None:
@@ -63,10 +69,22 @@ class Gateway:
         assert self._process is not None
         self._process.send_signal(number)
 
+    def freeze(self) -> None:
+        """Stop all its threads where they are (SIGSTOP), and return when they stand still."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
+
     def stop_anyhow(self) -> None:
         """Make sure that nothing is left running."""
         if self._process is not None and self._process.poll() is None:
             self.kill()
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        assert self._process is not None
+        return self._process.pid
 
     def is_running(self) -> bool:
         """Return whether the process lives."""
@@ -75,6 +93,14 @@ class Gateway:
     def log_text(self) -> str:
         """Return everything it has logged."""
         return self.log.read_text() if self.log.exists() else ""
+
+    def shown(self) -> dict[str, Any]:
+        """Return the snapshot that `sinyal status` reads, {} while there is none."""
+        try:
+            shown: dict[str, Any] = json.loads((self.folder / "run" / "status.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return shown
 
     def stored_rows(self) -> list[Row]:
         """Return what the database holds, without NULLs; only while the agent does not run."""

@@ -14,8 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
 
-CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK = 1, 2, 3, 4, 8, 9
+CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBCOMP, SUBSCRIBE, SUBACK = 1, 2, 3, 4, 5, 7, 8, 9
 PINGREQ, PINGRESP, DISCONNECT = 12, 13, 14
+
+_ANSWERS = (PUBACK, PUBREC, PUBCOMP, PINGRESP)
+"""What a client may send because of bytes that were sent to it after CONNACK."""
 
 NO_ANSWER = None
 """For Behaviour.connack: the connection is accepted, and nothing ever comes."""
@@ -32,7 +35,8 @@ class Behaviour:
     puback: reason code, "missing", "wrong_mid", "doubled", "late" (after late_s), "half" (then nothing
     more), "close", "reset", or "disconnect" (with disconnect_code). only_topic: topics that end otherwise
     are answered well. hold_s: PUBACKs go out when the client was silent for so long.
-    suback: reason code; `subscribed` are topics of messages that are sent then.
+    suback: reason code; `subscribed` are topics of messages that are sent then. pingresp: whether a ping is
+    answered.
     """
 
     connack: int | bytes | None = 0
@@ -47,6 +51,7 @@ class Behaviour:
     hold_s: float = 0.0
     suback: int = 1
     subscribed: tuple[bytes, ...] = ()
+    pingresp: bool = True
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ class FakeBroker:
         self._ended.set()
         self._thread.join(5)
         self._listening.close()
-        assert self.record.violations == []
+        assert self.record.violations == [], self.record.violations
 
     def wait_for(self, what: str, condition: Callable[[Record], bool], timeout_s: float = 20) -> None:
         """Wait until the record fulfils the condition; fail naming `what`."""
@@ -168,13 +173,14 @@ class _Visit:
                     return
             elif kind == PINGREQ:
                 self._record.pings += 1
-                self._send(PINGRESP, b"")
+                if self._broker.behaviour.pingresp:
+                    self._send(PINGRESP, b"")
             elif kind == SUBSCRIBE:
                 self._subscribe(flags, body)
             elif kind == DISCONNECT:
                 self._record.disconnects.append(body[0] if body else 0)
                 return
-            else:
+            elif kind not in _ANSWERS or not self._limits.after_connack:
                 self._violation(f"packet {kind} was not expected")
 
     def _release_when_silent(self) -> None:

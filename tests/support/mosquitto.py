@@ -111,6 +111,11 @@ class Mosquitto:
             self._process.wait(10)
             self._process = None
 
+    def signal(self, number: int) -> None:
+        """Send it a signal: SIGHUP makes it read its ACL again."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def log_text(self) -> str:
         """Return everything it has logged."""
         return self.log.read_text()
