@@ -48,7 +48,7 @@ class BufferCounts:
     newest acknowledged row still stored, or None. bytes_used: the file and its log. quarantined: rows that
     no broker took and that are not offered any more (not in `unsent`). events_unsent: events not
     acknowledged. folded, dropped: readings that went into rollups, or were lost for want of room, since the
-    file was made.
+    file was made. stored_seq: the centre says that it has every row up to here for good; None: it never did.
     """
 
     stored: int
@@ -61,6 +61,7 @@ class BufferCounts:
     events_unsent: int = 0
     folded: int = 0
     dropped: int = 0
+    stored_seq: int | None = None
 
 
 class Store:
@@ -105,6 +106,8 @@ class Store:
         self._sent = SeqRanges()
         self._quarantined = SeqRanges()
         self._events = EventLog()
+        self._stored_seq: int | None = None
+        self._stored_seq_written: int | None = None
         self._last_seq = 0
         self._stored = 0
         self._unsent = 0
@@ -217,19 +220,29 @@ class Store:
         evidence: Evidence = {"rows": rows, "seq_first": first_seq, "seq_last": last_seq, "reason": reason}
         self.note_event("buffer", "quarantined", evidence, quality="unset")
 
-    def resend(self, first_seq: int, last_seq: int) -> int:
-        """Take stored rows as unsent again, quarantined ones too; return how many of them were not."""
+    def note_stored(self, epoch: str, seq: int) -> None:
+        """Note that the centre has every row of `epoch` up to seq for good; written with the next commit.
+
+        Only for the current epoch, never above the newest row, never lower than before.
+        """
+        self._opened()
+        if epoch == self.epoch:
+            self._stored_seq = max(self._stored_seq or 0, min(seq, self._last_seq))
+
+    def resend(self, first_seq: int, last_seq: int, *, quarantined: bool = True) -> int:
+        """Take stored rows as unsent again, quarantined ones if asked; return how many of them were not."""
         self.commit()
         last_seq = min(last_seq, self._last_seq)
         if last_seq < first_seq:
             return 0
         with self._using_database() as database:
-            stored = _count(database.connection, [(first_seq, last_seq)])
-            rows = stored - _count(database.connection, self._waiting(first_seq, last_seq))
+            before = _count(database.connection, self._waiting(first_seq, last_seq))
             with _transaction(database.connection):
                 for table, ranges in (("sent", self._sent), ("quarantined", self._quarantined)):
-                    ranges.remove(first_seq, last_seq)
-                    _rewrite(database.connection, table, ranges)
+                    if table == "sent" or quarantined:
+                        ranges.remove(first_seq, last_seq)
+                        _rewrite(database.connection, table, ranges)
+            rows = _count(database.connection, self._waiting(first_seq, last_seq)) - before
         self._unsent += rows
         return rows
 
@@ -279,6 +292,7 @@ class Store:
                 events_unsent=self._events.count_unsent(database.connection),
                 folded=_counter(database.connection, "folded"),
                 dropped=_counter(database.connection, "dropped"),
+                stored_seq=self._stored_seq,
             )
 
     def prune(self) -> int:
@@ -343,6 +357,10 @@ class Store:
             connection.execute("DELETE FROM sent WHERE first BETWEEN ? AND ?", (first, last))
             connection.execute("INSERT INTO sent VALUES (?, ?)", (first, last))
         self._events.write(connection, boot=database.boot)
+        if self._stored_seq != self._stored_seq_written:
+            connection.execute(
+                "INSERT OR REPLACE INTO meta VALUES ('stored_seq', ?)", (str(self._stored_seq),)
+            )
         removed = 0
         if prune:
             removed = remove_expired(
@@ -358,6 +376,7 @@ class Store:
             self._held.clear()
         self._marks.clear()
         self._events.note_written()
+        self._stored_seq_written = self._stored_seq
         self.failure = None
         self._committed_at = time.monotonic()
         if prune and removed < SLICE_ROWS:
@@ -400,6 +419,9 @@ class Store:
     def _load(self, database: Database) -> None:
         """Ask the file what it holds: after a failure only the file knows."""
         connection = database.connection
+        written = self._stored_seq_written = _stored_seq(connection)
+        held = self._stored_seq if database.epoch == self.epoch else None
+        self._stored_seq = written if held is None else max(held, written or 0)
         self.epoch, self.boot = database.epoch, database.boot
         self.damaged_file = database.damaged_file or self.damaged_file
         self._sent = SeqRanges(
@@ -472,6 +494,11 @@ def _last_given_seq(connection: sqlite3.Connection) -> int:
     query = "SELECT seq FROM sqlite_sequence WHERE name = 'readings'"
     found = connection.execute(query).fetchone()
     return int(found[0]) if found else 0
+
+
+def _stored_seq(connection: sqlite3.Connection) -> int | None:
+    found = connection.execute("SELECT value FROM meta WHERE key = 'stored_seq'").fetchone()
+    return int(found[0]) if found else None
 
 
 def _counter(connection: sqlite3.Connection, name: str) -> int:
