@@ -180,6 +180,11 @@ class Daemon:
                 "last_ack_ts": link.last_ack_ts,
                 "connects": link.connects,
                 "last_problem": link.last_problem,
+                "last_problem_code": link.last_problem_code,
+                "attempts": link.attempts,
+                "rows_sent": link.rows_sent,
+                "batches_refused": link.batches_refused,
+                "stored_seq": link.stored_seq,
                 "wire_bytes": link.wire_bytes,
             },
         }
