@@ -37,6 +37,20 @@ VERSION: Document = {
 }
 
 
+FOLDED_ROWS: Document = {
+    "description": "Readings that a rollup was made of; absent in an ordinary row.",
+    "type": "integer",
+    "minimum": 1,
+    "x-unit": "count",
+}
+KNOWN_ROWS: Document = {
+    "description": "How many of the folded readings knew the field.",
+    "type": "integer",
+    "minimum": 0,
+    "x-unit": "count",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """A metric and what the catalogue says of it to people; label and definition by language (en, id)."""
@@ -48,7 +62,7 @@ class Field:
 
     @property
     def has_extremes(self) -> bool:
-        """Return whether a rollup may add `<field>_min` and `<field>_max`."""
+        """Return whether a rollup may add `<field>_min`, `<field>_max` and `<field>_count`."""
         return self.metric.type in {"integer", "number"} and self.metric.fold != "last"
 
 
@@ -108,18 +122,24 @@ def reading_schema(fields: Sequence[Field]) -> Document:
     return {
         "title": "Reading",
         "description": "One reading of one gateway. A field that is absent is not known. A newer gateway may "
-        "send more fields; a rollup of old readings may add <field>_min and <field>_max.",
+        "send more fields; a rollup of old readings adds folded_rows, and may add <field>_min, <field>_max "
+        "and <field>_count.",
         "type": "object",
         "required": ["seq", "ts"],
         "properties": {
             **{each.metric.name: value_schema(each) for each in fields if each.metric.kept == "reading"},
+            "folded_rows": FOLDED_ROWS,
             "epoch": EPOCH,
             **never_sent(fields),
         },
         "patternProperties": {
-            f"^{each.metric.name}_(min|max)$": {"$ref": f"#/properties/{each.metric.name}"}
+            pattern: schema
             for each in fields
             if each.has_extremes
+            for pattern, schema in (
+                (f"^{each.metric.name}_(min|max)$", {"$ref": f"#/properties/{each.metric.name}"}),
+                (f"^{each.metric.name}_count$", KNOWN_ROWS),
+            )
         },
     }
 
@@ -150,7 +170,7 @@ def columnar_schema(fields: Sequence[Field]) -> Document:
         if metric.type == "text":
             columns[f"^{metric.name}$"] = text_column(metric)
         else:
-            extremes = "(_min|_max)?" if each.has_extremes else ""
+            extremes = "(_min|_max|_count)?" if each.has_extremes else ""
             columns[f"^{metric.name}{extremes}(/[1-9][0-9]*)?$"] = {"$ref": "#/$defs/numberColumn"}
     return {
         "title": "Batch of readings in columns",
@@ -663,7 +683,8 @@ Every field that Sinyal measures, from metric catalogue `{catalogue}`. How they 
 - *Kept*: reading (one value a reading), envelope (once a batch), inventory (sent when it changes), local
   (never leaves the gateway).
 - *Rollup*: how a value stands for many readings, when old unsent ones are folded into rows of 5 minutes or an
-  hour: their mean, max or sum, or the last one.
+  hour: their mean, max or sum, or the last one. Such a row says in `folded_rows` how many readings it stands
+  for, and may add `<field>_min`, `<field>_max` and `<field>_count` (how many of them knew the field).
 """
 
 TABLE_HEAD = """\

@@ -11,5 +11,6 @@
           broker_socket   TCP and TLS, bytes on the wire         sessions in `tls_sessions`
 
 What outlives a connection is in `memory`: the pause after a refusal, and `suspects`, the rows that may have
-ended one. The store is asked through `patient_store`. `subscriber` reads from a broker with the same connection.
+ended one. The store is asked through `patient_store`. `subscriber` reads from a broker with the same
+connection.
 """

@@ -85,7 +85,7 @@ def test_a_new_metric_gets_its_schema_and_its_line_on_the_page(with_rain: bytes)
     assert document_faults(reading, {"seq": 1, "ts": 0, "rain_mm": -1})
     assert document_faults(reading, {"seq": 1, "ts": 0, "rain_mm_max": 501})
     columns = generate.schemas(fields)["readings-columnar.json"]["properties"]["c"]["patternProperties"]
-    assert "^rain_mm(_min|_max)?(/[1-9][0-9]*)?$" in columns
+    assert "^rain_mm(_min|_max|_count)?(/[1-9][0-9]*)?$" in columns
     assert "| `rain_mm` | number, mm, 0 to 500, two decimals |" in generate.fields_page(fields, "00c0ffee")
 
 
