@@ -10,7 +10,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from agent.config.model import PublishConfig
 from agent.errors import StoreUnusable
@@ -42,8 +42,7 @@ _TOO_LARGE = 149
 _FAILURE = 128
 
 
-@dataclass(frozen=True, slots=True)
-class Counters:
+class Counters(NamedTuple):
     """What was stored since the start of the process: readings taken, and calls that an event waits."""
 
     taken: Callable[[], int]

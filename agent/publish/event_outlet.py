@@ -29,7 +29,7 @@ _IMPOSSIBLE = frozenset({144, 149, 153})
 """Reason codes that no waiting changes: topic invalid, too large, format invalid."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Trouble:
     """What befell one event: tries that show it to be impossible, all tries, and when it may go again."""
 

@@ -9,7 +9,7 @@ from agent.publish.stored import StoredWatch
 from agent.publish.suspects import Suspicion
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Memory:
     """What outlives a connection.
 

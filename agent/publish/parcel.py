@@ -1,14 +1,13 @@
 """One message of a gateway, ready to go or under way, and who the gateway says it is."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from agent.publish.row_source import SeqRange
 from agent.publish.topics import Topics
 
 
-@dataclass(frozen=True, slots=True)
-class Gateway:
+class Gateway(NamedTuple):
     """What this gateway says of itself; `inventory` is asked again with every batch."""
 
     topics: Topics
@@ -17,8 +16,7 @@ class Gateway:
     inventory: Callable[[], Mapping[str, object]]
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(NamedTuple):
     """One message. It holds readings (rows), an event (its number), or is one of the retained two.
 
     salvaged: the rows are of an earlier epoch. suspect: the rows may be what ended a connection. alone:

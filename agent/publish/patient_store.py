@@ -3,8 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from agent.errors import StoreUnusable
 from agent.language import _
@@ -17,8 +16,7 @@ STORE_RETRY_S = 10.0
 Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True, slots=True)
-class Debt:
+class Debt(NamedTuple):
     """Something the store must still be told; until then the rows or the event are not offered again.
 
     rows is the range of seqs, or twice the number of an event.

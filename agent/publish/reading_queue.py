@@ -3,7 +3,6 @@
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 from agent.config.model import PublishConfig
 from agent.contract.catalogue import Row
@@ -158,7 +157,7 @@ class ReadingQueue:
         return self._suspect_parcel(suspect) if suspect is not None else None
 
     def _with_caution(self, parcel: Parcel, now: float) -> Parcel:
-        return replace(parcel, alone=True) if self._memory.suspicion.is_cautious(now) else parcel
+        return parcel._replace(alone=True) if self._memory.suspicion.is_cautious(now) else parcel
 
     def _newer_than_backlog(self, run: Sequence[Row]) -> list[Row]:
         return [row for row in run if seq_of(row) > self._backlog_through_seq]
@@ -200,7 +199,7 @@ class ReadingQueue:
         assert first.rows is not None
         if first.rows != suspect.rows:
             self._memory.suspicion.narrow(suspect, first.rows)
-        return replace(first, suspect=True, alone=True)
+        return first._replace(suspect=True, alone=True)
 
     def _unsent(self, epoch: str, *, newest: bool, limit: int) -> list[Row] | None:
         """Return unsent rows of `epoch`, or None when the store cannot give them now."""

@@ -11,7 +11,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 from agent.errors import BatchUnreadable
 from agent.publish.row_source import SeqRange
@@ -39,8 +39,7 @@ class NoticeUnreadable(ValueError):
     """A payload of `stored` that is no notice; the text says why, for the log."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredNotice:
+class StoredNotice(NamedTuple):
     """Every row of `epoch` up to seq is stored at the centre for good, but those in missing (ascending)."""
 
     epoch: str
@@ -79,7 +78,7 @@ def _is_whole(value: object, least: int, most: int) -> TypeGuard[int]:
     return type(value) is int and least <= value <= most
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Acknowledged:
     """Rows that the broker has since the monotonic time `at`."""
 

@@ -19,7 +19,7 @@ Nothing here touches the network, the store or a clock.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from agent.publish.parcel import Parcel
 from agent.publish.row_source import SeqRange
@@ -45,8 +45,7 @@ DOUBT_PAUSE_MAX_S = 900.0
 """A strike that was taken back lets its rows wait so long, doubling, for the others to go first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Suspect:
+class Suspect(NamedTuple):
     """Rows that were under way when a connection ended.
 
     strikes: connections that these rows, or more rows around them, ended alone. own_strikes: those that
@@ -75,7 +74,7 @@ class Suspect:
         """Return both halves, neither of them struck yet."""
         first, last = self.rows
         middle = (first + last) // 2
-        return [replace(self, rows=rows, own_strikes=0) for rows in ((first, middle), (middle + 1, last))]
+        return [self._replace(rows=rows, own_strikes=0) for rows in ((first, middle), (middle + 1, last))]
 
 
 class Suspicion:
@@ -148,7 +147,7 @@ class Suspicion:
         """Let `rows` be tried apart from the rest of the suspect, which did not fit or has a hole."""
         last = suspect.rows[1]
         parts = [rows] + ([(rows[1] + 1, last)] if rows[1] < last else [])
-        self._replace(suspect, [replace(suspect, rows=part, own_strikes=0) for part in parts])
+        self._replace(suspect, [suspect._replace(rows=part, own_strikes=0) for part in parts])
 
     def note_ended(
         self, under_way: Sequence[Parcel], *, by_peer: bool, seconds_since_sent: float, now: float
@@ -203,7 +202,7 @@ class Suspicion:
             *(now for _each in wrong),
         ]
         self._strikes_to_prove.clear()
-        self._suspects = [replace(each, strikes=0, own_strikes=0) for each in self._suspects]
+        self._suspects = [each._replace(strikes=0, own_strikes=0) for each in self._suspects]
 
     def _strikes_needed(self, now: float) -> int:
         wrong = sum(1 for at in self._wrong_strikes if now - at < PER_S)
@@ -217,7 +216,7 @@ class Suspicion:
             elif each.strikes >= self._strikes_needed(now) and each.own_strikes >= STRIKES_ALONE:
                 self._convictions = [at for at in self._convictions if now - at < PER_S]
                 if len(self._convictions) >= MOST_CONVICTED:
-                    self._replace(each, [replace(each, strikes=0, own_strikes=0, not_before=now + PER_S)])
+                    self._replace(each, [each._replace(strikes=0, own_strikes=0, not_before=now + PER_S)])
                     continue
                 self._convictions.append(now)
                 self.forget(each)
@@ -233,11 +232,11 @@ class Suspicion:
             return
         last = self._last_struck
         if self._proven:
-            marked = replace(struck, own_strikes=struck.own_strikes + 1, strikes=struck.strikes + 1)
+            marked = struck._replace(own_strikes=struck.own_strikes + 1, strikes=struck.strikes + 1)
             self._proven = False
             self.hurries = True
         else:
-            marked = replace(struck, own_strikes=max(struck.own_strikes, 1))
+            marked = struck._replace(own_strikes=max(struck.own_strikes, 1))
             is_part = last is not None and _is_part(struck, last)
             self.hurries = is_part and not self.blames_broker
             self.blames_broker = not self.hurries
@@ -259,7 +258,7 @@ class Suspicion:
         pause_s = min(DOUBT_PAUSE_S * 2 ** min(self._doubts, 10), DOUBT_PAUSE_MAX_S)
         self._doubts += 1
         self._suspects = [
-            replace(each, strikes=0, own_strikes=0, not_before=now + pause_s) if each.struck else each
+            each._replace(strikes=0, own_strikes=0, not_before=now + pause_s) if each.struck else each
             for each in self._suspects
         ]
         self._strikes_to_prove.clear()

@@ -1,5 +1,7 @@
 """Rows of an earlier, damaged database go out under their old identity, behind the ordinary backlog."""
 
+import time
+
 import pytest
 
 from agent.wire.columns import decode_batch
@@ -68,6 +70,8 @@ def test_one_of_them_that_no_broker_takes_is_given_up_alone(poison: int) -> None
         with forwarding(rows, plain_broker(broker.port)) as sending:
 
             def is_done() -> bool:
+                # Slower than messages travel: fresh readings always go first.
+                time.sleep(0.2)
                 rows.add()
                 sending.wake()
                 return not rows.salvaged
