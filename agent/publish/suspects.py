@@ -125,8 +125,11 @@ class Suspicion:
         if not ready:
             return None
         found = ready[0]
-        if not found.struck or found.is_single or self.blames_broker:
+        if not found.struck or self.blames_broker:
             return found
+        if found.is_single:
+            # The next reading is soon there, and shows more than this one could.
+            return None
         # One half can show whether the broker takes anything.
         self._replace(found, found.halves())
         return self.next(now)
