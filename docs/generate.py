@@ -15,6 +15,7 @@ from typing import Any, Literal
 import yaml
 
 from agent.contract.catalogue import CATALOGUE_FILE, Catalogue, Metric
+from agent.contract.events import EVENT_TYPES
 
 DOCS = Path(__file__).parent
 PROJECT = DOCS.parent
@@ -29,9 +30,18 @@ EPOCH: Document = {
     "pattern": "^[0-9a-f]{8}$",
 }
 UNIX_TIME: Document = {"type": "integer", "minimum": 0, "x-unit": "s"}
+MAX_SEQ = 2**53 - 1
 VERSION: Document = {
     "description": "Rises only when an old reader would read wrongly.",
     "const": 1,
+}
+
+
+KNOWN_ROWS: Document = {
+    "description": "How many of the folded readings knew the field.",
+    "type": "integer",
+    "minimum": 0,
+    "x-unit": "count",
 }
 
 
@@ -46,7 +56,7 @@ class Field:
 
     @property
     def has_extremes(self) -> bool:
-        """Return whether a rollup may add `<field>_min` and `<field>_max`."""
+        """Return whether a rollup may add `<field>_min`, `<field>_max` and `<field>_count`."""
         return self.metric.type in {"integer", "number"} and self.metric.fold != "last"
 
     @property
@@ -81,6 +91,8 @@ def schemas(fields: Sequence[Field]) -> dict[str, Document]:
             "readings-columnar": columnar_schema(fields),
             "status": status_schema(),
             "inventory": inventory_schema(fields),
+            "event": event_schema(fields),
+            "stored": stored_schema(),
             "modem-read": modem_read_schema(fields),
         }.items()
     }
@@ -128,11 +140,7 @@ def reading_schema(fields: Sequence[Field]) -> Document:
             for each in fields
             if each.metric.type == "flag"
         }
-        | {
-            f"^{each.metric.name}_count$": {"type": "integer", "minimum": 1}
-            for each in fields
-            if each.has_count
-        },
+        | {f"^{each.metric.name}_count$": KNOWN_ROWS for each in fields if each.has_count},
     }
 
 
@@ -292,6 +300,82 @@ def inventory_schema(fields: Sequence[Field]) -> Document:
     }
 
 
+def event_schema(fields: Sequence[Field]) -> Document:
+    """Return the schema of `event/<type>`."""
+    quality = next(each for each in fields if each.metric.name == "ts_quality")
+    return {
+        "title": "Event of a gateway",
+        "description": "What cannot wait for the next batch. Beside these keys stands its evidence: names "
+        "with their unit, as in a reading, and values that are a number, a text, true, false or null.",
+        "type": "object",
+        "required": ["v", "id", "ts", "ts_quality", "seq", "what"],
+        "properties": {
+            "v": VERSION,
+            "id": {
+                "description": "Identity of the event for ever: epoch and number. It may come twice.",
+                "type": "string",
+                "pattern": "^[0-9a-f]{8}-[1-9][0-9]*$",
+            },
+            "ts": {"description": "UTC time of the event.", **UNIX_TIME},
+            "ts_quality": value_schema(quality),
+            "seq": {
+                "description": "seq of the newest reading at that moment; 0 before the first.",
+                "type": "integer",
+                "minimum": 0,
+            },
+            "what": {
+                "description": "What happened, one word for programs. event/buffer: full, folded, dropped, "
+                "quarantined, damaged or recovered.",
+                "type": "string",
+                "minLength": 1,
+            },
+            "rows": {
+                "description": "event/buffer: how many readings it concerns.",
+                "type": "integer",
+                "minimum": 0,
+            },
+            **never_sent(fields),
+        },
+        "additionalProperties": {"type": ["number", "string", "boolean", "null"]},
+    }
+
+
+def stored_schema() -> Document:
+    """Return the schema of `stored`, which the centre says."""
+    seq: Document = {"type": "integer", "minimum": 1, "maximum": MAX_SEQ}
+    return {
+        "title": "What the centre has stored for good",
+        "description": "Retained, optional. A gateway that never hears it works as well. One that does, "
+        "sends again what the centre still lacks 15 minutes after the broker acknowledged it, so say it at "
+        "least every 10 minutes while readings come. At most 4,096 bytes.",
+        "type": "object",
+        "required": ["v", "epoch", "seq"],
+        "properties": {
+            "v": VERSION,
+            "epoch": EPOCH,
+            "seq": {
+                "description": "The centre has every reading of this epoch up to here for good, but those "
+                "in missing; 0 when it has none.",
+                "type": "integer",
+                "minimum": 0,
+                "maximum": MAX_SEQ,
+            },
+            "missing": {
+                "description": "Ranges [first, last] of seq that the centre lacks and asks for: the first "
+                "20, at most 20,000 readings and no range twice in an hour.",
+                "type": "array",
+                "items": {
+                    "type": "array",
+                    "prefixItems": [seq, seq],
+                    "minItems": 2,
+                    "maxItems": 2,
+                },
+            },
+            "ts": {"description": "UTC time at which the centre says so.", **UNIX_TIME},
+        },
+    }
+
+
 def _text(description: str) -> Document:
     return {"description": description, "type": "string", "minLength": 1}
 
@@ -347,25 +431,6 @@ class Topic:
     parameters: Mapping[str, Document] = field(default_factory=dict)
 
 
-EVENT_TYPES = ("outage", "power", "modem", "sim", "quota", "clock", "buffer", "security")
-
-EVENT: Document = {
-    "type": "object",
-    "required": ["v", "id", "ts", "seq", "what"],
-    "properties": {
-        "v": VERSION,
-        "id": {"description": "Identity of the event."},
-        "ts": {"description": "UTC time of the event.", **UNIX_TIME},
-        "seq": {"description": "seq of the reading it belongs to.", "type": "integer"},
-        "what": {
-            "description": "What happened. event/buffer: full, folded, dropped, quarantined, damaged or "
-            "recovered.",
-            "type": "string",
-        },
-        "rows": {"description": "event/buffer: how many readings it concerns.", "type": "integer"},
-    },
-}
-
 COLUMNAR_EXAMPLE: Document = {
     "v": 1,
     "epoch": "9f2c01ab",
@@ -406,6 +471,27 @@ INVENTORY_EXAMPLE: Document = {
     "epoch": "9f2c01ab",
 }
 
+EVENT_EXAMPLE: Document = {
+    "v": 1,
+    "id": "9f2c01ab-17",
+    "ts": 1768953601,
+    "ts_quality": "ntp",
+    "seq": 4713,
+    "what": "quarantined",
+    "rows": 1,
+    "seq_first": 4652,
+    "seq_last": 4652,
+    "reason": "ends_connections",
+}
+
+STORED_EXAMPLE: Document = {
+    "v": 1,
+    "epoch": "9f2c01ab",
+    "seq": 4700,
+    "missing": [[4601, 4620], [4633, 4633]],
+    "ts": 1768953900,
+}
+
 TOPICS = (
     Topic(
         "readings",
@@ -441,8 +527,8 @@ TOPICS = (
         "event",
         "event/{event_type}",
         "What cannot wait, with its evidence",
-        EVENT,
-        planned=True,
+        "event.json",
+        examples=(EVENT_EXAMPLE,),
         parameters={"event_type": {"description": "What the event is about.", "enum": list(EVENT_TYPES)}},
     ),
     Topic(
@@ -458,10 +544,10 @@ TOPICS = (
         "stored",
         "stored",
         "The highest seq of an epoch that the centre has stored for good; optional",
-        {"type": "object"},
+        "stored.json",
         said_by="centre",
         retained=True,
-        planned=True,
+        examples=(STORED_EXAMPLE,),
     ),
 )
 

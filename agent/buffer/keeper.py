@@ -130,9 +130,13 @@ class Keeper:
         """Offer rows no more that no broker takes: see Store.quarantine."""
         self._ask(lambda store: store.quarantine(first_seq, last_seq, reason))
 
-    def resend(self, first_seq: int, last_seq: int) -> int:
+    def note_stored(self, epoch: str, seq: int) -> None:
+        """Note up to where the centre has every row for good: see Store.note_stored."""
+        self._ask(lambda store: store.note_stored(epoch, seq))
+
+    def resend(self, first_seq: int, last_seq: int, *, quarantined: bool = True) -> int:
         """Take stored rows as unsent again and return how many: see Store.resend."""
-        return self._ask(lambda store: store.resend(first_seq, last_seq))
+        return self._ask(lambda store: store.resend(first_seq, last_seq, quarantined=quarantined))
 
     def salvaged_rows(self, limit: int) -> tuple[str, list[Row]]:
         """Return unsent rows of an earlier, damaged database: see Store.salvaged_rows."""

@@ -64,7 +64,7 @@ class BufferCounts:
     newest acknowledged row still stored, or None. bytes_used: the file and its log. quarantined: rows that
     no broker took and that are not offered any more (not in `unsent`). events_unsent: events not
     acknowledged. folded, dropped: readings that went into rollups, or were lost for want of room, since the
-    file was made.
+    file was made. stored_seq: the centre says that it has every row up to here for good; None: it never did.
     """
 
     stored: int
@@ -77,6 +77,7 @@ class BufferCounts:
     events_unsent: int = 0
     folded: int = 0
     dropped: int = 0
+    stored_seq: int | None = None
 
 
 class Store:
@@ -123,6 +124,8 @@ class Store:
         self._events = EventLog()
         self._times: TrueTimes | None = None
         self._costs = RoomCosts()
+        self._stored_seq: int | None = None
+        self._stored_seq_written: int | None = None
         self._last_seq = 0
         self._stored = 0
         self._unsent = 0
@@ -261,21 +264,31 @@ class Store:
         evidence: Evidence = {"rows": rows, "seq_first": first_seq, "seq_last": last_seq, "reason": reason}
         self.note_event("buffer", "quarantined", evidence, quality="unset")
 
-    def resend(self, first_seq: int, last_seq: int) -> int:
-        """Take stored rows as unsent again, quarantined ones too; return how many of them were not."""
+    def note_stored(self, epoch: str, seq: int) -> None:
+        """Note that the centre has every row of `epoch` up to seq for good; written with the next commit.
+
+        Only for the current epoch, never above the newest row, never lower than before.
+        """
+        self._opened()
+        if epoch == self.epoch:
+            self._stored_seq = max(self._stored_seq or 0, min(seq, self._last_seq))
+
+    def resend(self, first_seq: int, last_seq: int, *, quarantined: bool = True) -> int:
+        """Take stored rows as unsent again, quarantined ones if asked; return how many of them were not."""
         self.commit()
         last_seq = min(last_seq, self._last_seq)
         if last_seq < first_seq:
             return 0
         with self._using_database() as database:
             last_seq = end_of_rollup(database.connection, last_seq)
-            stored = _count(database.connection, [(first_seq, last_seq)])
-            rows = stored - _count(database.connection, self._waiting(first_seq, last_seq))
+            before = _count(database.connection, self._waiting(first_seq, last_seq))
             with _transaction(database.connection):
                 for table, ranges in (("sent", self._sent), ("quarantined", self._quarantined)):
-                    ranges.remove(first_seq, last_seq)
-                    _rewrite(database.connection, table, ranges)
+                    if table == "sent" or quarantined:
+                        ranges.remove(first_seq, last_seq)
+                        _rewrite(database.connection, table, ranges)
                 look_again(database.connection)
+            rows = _count(database.connection, self._waiting(first_seq, last_seq)) - before
         self._unsent += rows
         return rows
 
@@ -369,6 +382,7 @@ class Store:
                 events_unsent=self._events.count_unsent(database.connection),
                 folded=_counter(database.connection, "folded"),
                 dropped=_counter(database.connection, "dropped"),
+                stored_seq=self._stored_seq,
             )
 
     def prune(self) -> int:
@@ -490,6 +504,10 @@ class Store:
         self._events.write(connection, boot=database.boot)
         if self._lost_readings:
             _add_to_counter(connection, "dropped", self._lost_readings)
+        if self._stored_seq != self._stored_seq_written:
+            connection.execute(
+                "INSERT OR REPLACE INTO meta VALUES ('stored_seq', ?)", (str(self._stored_seq),)
+            )
         inserted = _insert(database, rows)
         connection.execute("COMMIT")
 
@@ -503,6 +521,7 @@ class Store:
         self._events.note_written()
         self._costs.note_written()
         self._lost_readings = 0
+        self._stored_seq_written = self._stored_seq
         self.failure = None
         self._committed_at = time.monotonic()
         self._note_recovered(rows=written)
@@ -573,6 +592,9 @@ class Store:
     def _load(self, database: Database) -> None:
         """Ask the file what it holds: after a failure only the file knows."""
         connection = database.connection
+        written = self._stored_seq_written = _stored_seq(connection)
+        held = self._stored_seq if database.epoch == self.epoch else None
+        self._stored_seq = written if held is None else max(held, written or 0)
         self.epoch, self.boot = database.epoch, database.boot
         self._times = TrueTimes(connection, boot=database.boot)
         self._sent = SeqRanges([*_read_ranges(connection, "sent"), *self._marks])
@@ -717,6 +739,11 @@ def _last_given_seq(connection: sqlite3.Connection) -> int:
         " UNION ALL SELECT max(seq) FROM readings)"
     )
     return int(connection.execute(query).fetchone()[0] or 0)
+
+
+def _stored_seq(connection: sqlite3.Connection) -> int | None:
+    found = connection.execute("SELECT value FROM meta WHERE key = 'stored_seq'").fetchone()
+    return int(found[0]) if found else None
 
 
 def _counter(connection: sqlite3.Connection, name: str) -> int:

@@ -21,6 +21,7 @@ from agent.errors import BatchUnreadable, NoPermission, SinyalError, UsageMistak
 from agent.language import _
 from agent.wire.columns import MAX_INFLATED_BYTES, decode_batch
 from agent.wire.formats import FORMATS, identified_rows
+from agent.wire.plausible import without_impossible_values
 
 DEFAULT_TOPICS = ("desa/v1/+/readings", "desa/v1/+/readings/json")
 
@@ -36,6 +37,7 @@ REMEMBERED_ROWS = 100_000
 """--dedupe knows so many rows again, some 20 MB; a repeated batch follows soon after the first."""
 
 _READINGS_TOPIC = re.compile(r"desa/v1/([^/]+)/readings(?:/json)?")
+_OTHER_TOPIC = re.compile(r"desa/v1/[^/]+/(?:status|inventory|event/[^/]+|command|reply|stored)")
 _HEXADECIMAL = re.compile(rb"(?:[0-9a-fA-F]{2})*")
 _JSON_STARTS = re.compile(rb"(?:^|(?<= ))[{\[]")
 
@@ -79,6 +81,35 @@ class SeenRows:
         return True
 
 
+class Skipped:
+    """The messages of a gateway that hold no readings; on leaving, one note says how many there were."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._topic = ""
+
+    def without(self, arrivals: Iterable[Arrival], *, as_line: bool) -> Iterator[Arrival]:
+        """Yield the arrivals that are not of another known topic."""
+        for arrival in arrivals:
+            topic = arrival.topic or (_topic_of_line(arrival.content) if as_line else "")
+            if not _OTHER_TOPIC.fullmatch(topic):
+                yield arrival
+                continue
+            self._count += 1
+            self._topic = self._topic or topic
+
+    def __enter__(self) -> None:
+        """Begin to count."""
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._count:
+            _note(
+                _("{count} messages that hold no readings (such as {topic}) are skipped").format(
+                    count=self._count, topic=self._topic
+                )
+            )
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the files and options of `sinyal decode`."""
     parser.add_argument("files", nargs="*", metavar="FILE", help=_("one message each; - or none is stdin"))
@@ -115,8 +146,9 @@ def run(args: argparse.Namespace) -> int:
     formatter = FORMATS[args.format](_note)
     seen = SeenRows() if args.dedupe else None
     damaged = False
-    with closing(arrivals):
-        for arrival in islice(arrivals, args.count):
+    skipped = Skipped()
+    with closing(arrivals), skipped:
+        for arrival in islice(skipped.without(arrivals, as_line=args.lines), args.count):
             try:
                 rows = _decoded(arrival, as_line=args.lines, gateway=args.gateway)
             except BatchUnreadable as error:
@@ -285,7 +317,22 @@ def _decoded(arrival: Arrival, *, as_line: bool, gateway: str | None) -> list[Ro
     """Return the rows of a message; raises BatchUnreadable."""
     topic, payload = _split_line(arrival.content) if as_line else (arrival.topic, arrival.content)
     match = _READINGS_TOPIC.fullmatch(topic or "")
-    return identified_rows(decode_batch(payload), match[1] if match else gateway)
+    batch, left_out = without_impossible_values(decode_batch(payload))
+    if left_out:
+        _note(
+            f"{arrival.source}: "
+            + _("{count} values that the catalogue does not allow are left out, first {column}").format(
+                count=left_out.total(), column=ascii(next(iter(left_out)))
+            )
+        )
+    return identified_rows(batch, match[1] if match else gateway)
+
+
+def _topic_of_line(line: bytes) -> str:
+    try:
+        return _split_line(line)[0]
+    except BatchUnreadable:
+        return ""
 
 
 def _split_line(line: bytes) -> tuple[str, bytes]:

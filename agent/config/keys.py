@@ -89,6 +89,9 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
             "Speed for old readings; 0 = as fast as acknowledged", 0, 1_000_000_000, default=0
         ),
         "reconnect_max_s": Number("Longest pause before the next try to connect", 1, 3600, default=300),
+        "startup_delay_max_s": Number(
+            "After a boot, the first connection waits a random time, at most", 0, 3600, default=120
+        ),
         "keepalive_s": Whole(
             'MQTT keepalive; "" = just above publish.interval_s', 30, MAX_KEEPALIVE_S, default=None
         ),

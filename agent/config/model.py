@@ -134,6 +134,7 @@ class PublishConfig(_Section):
     max_payload_bytes: int = DEFAULTS["publish.max_payload_bytes"]
     backlog_bytes_per_s: int = DEFAULTS["publish.backlog_bytes_per_s"]
     reconnect_max_s: float = DEFAULTS["publish.reconnect_max_s"]
+    startup_delay_max_s: float = DEFAULTS["publish.startup_delay_max_s"]
     keepalive_s: int | None = DEFAULTS["publish.keepalive_s"]
 
     def effective_keepalive_s(self) -> int:

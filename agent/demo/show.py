@@ -58,6 +58,7 @@ port = {port}
 interval_s = {publish_s}
 batch_readings = {batch}
 reconnect_max_s = 2
+startup_delay_max_s = 0
 keepalive_s = 30
 """
 

@@ -24,6 +24,15 @@ class _SystemChance:
         return a + (b - a) * int.from_bytes(os.urandom(4), "big") / 0xFFFFFFFF
 
 
+STARTUP_DELAY_BEFORE_S = 600.0
+"""A board that booted longer ago has not just got its power back with all the others."""
+
+
+def uniform_s(longest_s: float, chance: Chance | None = None) -> float:
+    """Return a time from 0 to longest_s."""
+    return (chance or _SystemChance()).uniform(0.0, longest_s)
+
+
 class Backoff:
     """Waits between connection attempts: full jitter that grows to longest_s.
 

@@ -3,12 +3,9 @@
 import socket
 import ssl
 import struct
-from dataclasses import dataclass
-from pathlib import Path
 
-from agent.errors import ConfigMistake, NoPermission
-from agent.language import _
 from agent.publish.problems import Address
+from agent.publish.tls_sessions import TlsSessions
 
 _HEADER_BYTES = {socket.AF_INET: 52, socket.AF_INET6: 72}
 """IP and TCP headers of one segment, with the TCP time stamps that Linux sends."""
@@ -23,69 +20,6 @@ _TCP_INFO_MAX_BYTES = 512
 
 
 _WAITS = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """The authority the broker must be signed by, and this client's own certificate (PEM files).
-
-    ca_file None means the authorities of the system; cert_file None means no certificate of our own.
-    """
-
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-
-
-def tls_context(files: TlsFiles) -> ssl.SSLContext:
-    """Return a context that demands a certificate of the broker, for its name, by ca_file alone, TLS 1.2 on.
-
-    Raises ConfigMistake or NoPermission that names the file which cannot be used.
-    """
-    for key, path in (
-        ("ca_file", files.ca_file),
-        ("cert_file", files.cert_file),
-        ("key_file", files.key_file),
-    ):
-        if path is not None:
-            _require_readable(f"broker.{key}", path)
-    try:
-        context = ssl.create_default_context(cafile=files.ca_file)
-    except ssl.SSLError:
-        raise ConfigMistake(
-            _("broker.ca_file: {path} holds no certificate").format(path=files.ca_file),
-            _("it must be a PEM file with the certificate of the broker's authority"),
-        ) from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if files.cert_file is None:
-        return context
-    try:
-        # Without a password OpenSSL would ask for that of an encrypted key on the terminal, and wait.
-        context.load_cert_chain(files.cert_file, files.key_file, password="")
-    except (ssl.SSLError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise ConfigMistake(
-            _("broker.cert_file {cert} and broker.key_file {key} cannot be used together ({reason})").format(
-                cert=files.cert_file, key=files.key_file or files.cert_file, reason=reason
-            ),
-            _("they must be PEM files of one pair, the key without a password"),
-        ) from None
-    return context
-
-
-def _require_readable(key: str, path: Path) -> None:
-    try:
-        path.open("rb").close()
-    except PermissionError:
-        raise NoPermission(
-            _("{key}: no permission to read {path}").format(key=key, path=path),
-            _("let the user of the agent read it, or run as that user"),
-        ) from None
-    except OSError as error:
-        raise ConfigMistake(
-            _("{key}: {path} cannot be read: {reason}").format(key=key, path=path, reason=error.strerror),
-            _("check the path"),
-        ) from None
 
 
 class BrokerSocket:
@@ -105,6 +39,8 @@ class BrokerSocket:
         self._receive_error: OSError | None = None
         self.claimed_bytes: int | None = None
         """Size of the packet that was too large to take, or None."""
+        self.first_byte: int | None = None
+        """What the broker said first, or None."""
 
     @property
     def error(self) -> OSError | None:
@@ -124,6 +60,8 @@ class BrokerSocket:
             self._receive_error = error
             raise
         self._mqtt_bytes += len(received)
+        if self.first_byte is None and received:
+            self.first_byte = received[0]
         return received
 
     def send(self, buffer: bytes | bytearray) -> int:
@@ -160,6 +98,14 @@ class BrokerSocket:
         """Return how many decrypted bytes wait inside TLS, which no poll can see."""
         return self._sock.pending() if isinstance(self._sock, ssl.SSLSocket) else 0
 
+    def tls_session(self) -> ssl.SSLSession | None:
+        """Return what a later connection may resume; with TLS 1.3 it comes behind the handshake."""
+        return self._sock.session if isinstance(self._sock, ssl.SSLSocket) else None
+
+    def is_resumed(self) -> bool:
+        """Return whether TLS went on from an earlier connection, which saves the certificates."""
+        return isinstance(self._sock, ssl.SSLSocket) and bool(self._sock.session_reused)
+
     def wire_bytes(self) -> int:
         """Return the bytes this connection has cost so far, both ways, headers and repeats included."""
         if self._final_wire_bytes is not None:
@@ -182,14 +128,15 @@ def _counted_by_kernel(sock: socket.socket, header_bytes: int) -> int | None:
 
 
 def open_socket(
-    address: Address, context: ssl.SSLContext | None, *, timeout_s: float, unanswered_s: float
+    address: Address, tls: TlsSessions | None, *, timeout_s: float, unanswered_s: float
 ) -> socket.socket:
-    """Return a socket connected to `address`, through TLS when a context is given.
+    """Return a socket connected to `address`, through TLS when `tls` is given.
 
     timeout_s bounds TCP and TLS each (name resolution has the resolver's own limit); after that the kernel
     gives a connection up when sent bytes stay unanswered for unanswered_s. Raises OSError or ValueError
-    (an impossible name).
+    (an impossible name), and what TlsSessions.context raises.
     """
+    context = tls.context() if tls else None
     host = _host_bytes(address[0])
     # getaddrinfo takes bytes too, which the type stubs do not know.
     sock = socket.create_connection((host, address[1]), timeout_s)  # type: ignore[arg-type]
@@ -197,9 +144,9 @@ def open_socket(
         # A message is written in one piece: waiting to fill a segment would only delay it.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(unanswered_s * 1000))
-        if context is None:
+        if context is None or tls is None:
             return sock
-        return context.wrap_socket(sock, server_hostname=host)
+        return context.wrap_socket(sock, server_hostname=host, session=tls.session(address))
     except ConnectionError as error:
         sock.close()
         raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "unexpected EOF") from error

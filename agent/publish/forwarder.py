@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import socket
 import threading
 import time
@@ -12,12 +13,15 @@ from typing import Literal
 from agent.config.model import BrokerConfig, PublishConfig
 from agent.errors import SinyalError
 from agent.language import _
-from agent.publish.backoff import Backoff
-from agent.publish.broker_socket import TlsFiles
-from agent.publish.delivery import Delivery, Gateway, Memory, status_payload
+from agent.publish.backoff import STARTUP_DELAY_BEFORE_S, Backoff, uniform_s
+from agent.publish.delivery import Counters, Delivery, status_payload
+from agent.publish.memory import Memory
 from agent.publish.mqtt import ACK_TIMEOUT_S, WILL_DELAY_S, Connection, Will
-from agent.publish.problems import Address, LinkProblem
+from agent.publish.parcel import Gateway
+from agent.publish.patient_store import PatientStore
+from agent.publish.problems import CLOCK_WRONG, Address, LinkProblem
 from agent.publish.row_source import RowSource
+from agent.publish.tls_sessions import TlsFiles, TlsSessions
 from agent.publish.topics import Topics
 
 log = logging.getLogger("sinyal.publish")
@@ -25,7 +29,11 @@ log = logging.getLogger("sinyal.publish")
 STABLE_S = 30.0
 """A connection that lives so long has proved itself: the waits begin small again."""
 
+LONGEST_TURN_S = 10.0
+"""The thread shows at least so often that it turns, but for a name server or a TCP connection that hangs."""
+
 _MARGIN_S = 0.2
+_CLOCK_VERDICTS = frozenset({"tls_expired", "tls_not_yet_valid"})
 
 LinkState = Literal["offline", "connecting", "connected", "no broker configured"]
 
@@ -35,10 +43,12 @@ class LinkHealth:
     """How the connection to the broker is doing.
 
     since_ts is when `state` began and last_ack_ts when the broker last took a message (UTC seconds, None for
-    never); connects counts accepted connections. last_problem says why not all is well now, in the person's
-    language, and last_problem_code the same for programs; None while all is well. last_reason says why the
-    last connection failed or ended, also when all is well again; last_reason_ts when. wire_bytes is what all
-    connections have cost so far, both ways, headers included.
+    never); connects counts accepted connections, attempts those tried since the last accepted one.
+    last_problem says why not all is well now, in the person's language, and last_problem_code the same for
+    programs; None while all is well. last_reason says why the last connection failed or ended, also when all
+    is well again; last_reason_ts when. wire_bytes is what all connections have cost so far, both ways, with
+    headers. rows_sent and batches_refused count since the start of the process; suspects are ranges of rows
+    that may have ended a connection, stored_seq is the highest seq the centre says it has for good.
     """
 
     state: LinkState
@@ -51,13 +61,20 @@ class LinkHealth:
     last_reason: str | None = None
     last_reason_code: str | None = None
     last_reason_ts: int | None = None
+    attempts: int = 0
+    rows_sent: int = 0
+    batches_refused: int = 0
+    suspects: int = 0
+    stored_seq: int | None = None
 
 
 class Forwarder:
     """Sends the rows of `rows` to the broker, from its own thread, for as long as it takes.
 
     gateway_id is the client id and part of every topic; version, interval_s (of readings) and what
-    `inventory` returns are told to the centre. Nothing here blocks or raises into the caller.
+    `inventory` returns are told to the centre. clock_is_trusted says whether the wall clock has been set:
+    before that, a certificate that seems out of its time is the clock's fault. uptime_s gives the seconds
+    since the board booted. Nothing here blocks or raises into the caller.
     """
 
     def __init__(
@@ -72,10 +89,16 @@ class Forwarder:
         inventory: Callable[[], Mapping[str, object]],
         ack_timeout_s: float = ACK_TIMEOUT_S,
         will_delay_s: int = WILL_DELAY_S,
+        clock_is_trusted: Callable[[], bool] = lambda: True,
+        uptime_s: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
     ) -> None:
         self._rows = rows
+        self._store = PatientStore(rows)
         self._addresses: tuple[Address, ...] = broker.addresses()
-        self._tls = TlsFiles(broker.ca_file, broker.cert_file, broker.key_file) if broker.tls else None
+        files = TlsFiles(broker.ca_file, broker.cert_file, broker.key_file)
+        self._tls = TlsSessions(files) if broker.tls else None
+        self._clock_is_trusted = clock_is_trusted
+        self._uptime_s = uptime_s
         self._publish = publish
         self._gateway = Gateway(Topics(gateway_id), version, interval_s, inventory)
         self._ack_timeout_s = ack_timeout_s
@@ -84,6 +107,8 @@ class Forwarder:
         self._backoff = Backoff(publish.reconnect_max_s)
         self._address_at = 0
         self._taken = 0
+        self._announced = 0
+        self._last_turn = time.monotonic()
         self._stopping = threading.Event()
         self._deadline = 0.0
         self._wake: tuple[socket.socket, socket.socket] | None = None
@@ -93,6 +118,7 @@ class Forwarder:
         state: LinkState = "offline" if self._addresses else "no broker configured"
         self._health = LinkHealth(state, int(time.time()))
         self._closed_wire_bytes = 0
+        self._struck_at: Address | None = None
 
     def start(self) -> None:
         """Begin to connect."""
@@ -112,14 +138,22 @@ class Forwarder:
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
-    def wake(self) -> None:
-        """Say that a new reading is stored."""
-        self._taken += 1
+    def wake(self, *, urgent: bool = False) -> None:
+        """Say that a new reading is stored; urgent: an event, which goes out at once with what is unsent."""
+        if urgent:
+            self._announced += 1
+        else:
+            self._taken += 1
         self._nudge()
 
     def is_alive(self) -> bool:
         """Return whether the thread runs."""
         return self._thread.is_alive()
+
+    @property
+    def last_turn_monotonic(self) -> float:
+        """When the thread last showed that it turns; older than a minute means that it hangs."""
+        return self._last_turn
 
     def health(self) -> LinkHealth:
         """Return how the connection is doing, at most ten seconds old."""
@@ -134,24 +168,47 @@ class Forwarder:
     def _run(self) -> None:
         if not self._addresses:
             log.info(_("no broker is configured (broker.host); readings stay on this gateway"))
-            self._stopping.wait()
+            self._pause(math.inf)
+        self._pause(self._startup_delay_s())
         while not self._stopping.is_set():
             try:
                 self._connect_and_deliver()
             except Exception as error:  # noqa: BLE001 -- the edge of the thread: forwarding must go on
                 self._note_fault(error)
-            self._stopping.wait(self._backoff.next_s())
+            self._pause(self._backoff.next_s())
         for end in self._wake or ():
             end.close()
+
+    def _pause(self, pause_s: float) -> None:
+        """Wait, showing now and then that the thread lives; ends early only to stop."""
+        until = time.monotonic() + pause_s
+        while (left_s := until - time.monotonic()) > 0:
+            self._last_turn = time.monotonic()
+            if self._stopping.wait(min(left_s, LONGEST_TURN_S)):
+                return
+        self._last_turn = time.monotonic()
+
+    def _startup_delay_s(self) -> float:
+        """Return how long to wait before the first connection: a whole district boots after a blackout."""
+        longest_s = self._publish.startup_delay_max_s
+        if longest_s <= 0 or self._uptime_s() >= STARTUP_DELAY_BEFORE_S or not self._addresses:
+            return 0.0
+        delay_s = uniform_s(longest_s)
+        log.info(
+            _("the board has just booted; connecting begins in {seconds} s").format(seconds=round(delay_s))
+        )
+        return delay_s
 
     def _connect_and_deliver(self) -> None:
         address = self._addresses[self._address_at % len(self._addresses)]
         # A connection that proves itself sets this back to the first address.
         self._address_at += 1
+        self._last_turn = time.monotonic()
+        self._health = replace(self._health, attempts=self._health.attempts + 1)
         self._show("connecting")
         connection = self._new_connection(address)
         try:
-            connection.open()
+            self._open(connection)
             self._deliver(connection)
         except SinyalError as problem:
             self._note_problem(address, problem)
@@ -159,6 +216,16 @@ class Forwarder:
             connection.close(goodbye=False)
             self._closed_wire_bytes += connection.wire_bytes()
             self._show("offline")
+
+    def _open(self, connection: Connection) -> None:
+        try:
+            connection.open()
+        except SinyalError:
+            if connection.address == self._struck_at:
+                now = time.monotonic()
+                self._memory.suspicion.note_not_connected(now)
+                self._memory.events.note_not_connected()
+            raise
 
     def _new_connection(self, address: Address) -> Connection:
         now = int(time.time())
@@ -176,28 +243,41 @@ class Forwarder:
     def _deliver(self, connection: Connection) -> None:
         assert self._wake is not None
         stable_at = time.monotonic() + STABLE_S
-        self._health = replace(self._health, connects=self._health.connects + 1)
+        self._health = replace(self._health, connects=self._health.connects + 1, attempts=0)
         self._note_connected(connection.address, ("connected", connection.address))
-        delivery = Delivery(
-            connection, self._rows, self._publish, self._gateway, self._memory, lambda: self._taken
-        )
-        if not self._stopping.is_set():
-            delivery.begin()
-        while not self._stopping.is_set():
-            self._show("connected", connection)
-            delivery.work(self._wake[0])
-            if time.monotonic() >= stable_at:
-                stable_at = float("inf")
-                self._note_stable(connection.address)
-        told = delivery.finish(self._deadline)
+        counters = Counters(lambda: self._taken, lambda: self._announced)
+        delivery = Delivery(connection, self._store, self._publish, self._gateway, self._memory, counters)
+        try:
+            if not self._stopping.is_set():
+                delivery.begin()
+            while not self._stopping.is_set():
+                self._last_turn = time.monotonic()
+                self._show("connected", connection)
+                delivery.work(self._wake[0])
+                if time.monotonic() >= stable_at:
+                    stable_at = float("inf")
+                    self._note_stable(connection.address)
+            told = delivery.finish(self._deadline)
+        except LinkProblem as problem:
+            if not self._stopping.is_set():
+                self._note_ended(delivery, connection.address, problem)
+            raise
         connection.close(goodbye=told)
+
+    def _note_ended(self, delivery: Delivery, address: Address, problem: LinkProblem) -> None:
+        delivery.note_ended(problem)
+        self._struck_at = address
+        if self._memory.suspicion.hurries:
+            # Finding the row takes some ten connections, each of which moves other readings.
+            self._backoff.reset()
+            self._address_at -= 1
 
     def _show(self, state: LinkState, connection: Connection | None = None) -> None:
         before = self._health
         problem, code = before.last_problem, before.last_problem_code
         if state == "connected":
             problem = self._memory.refusal
-            code = "refused_by_broker" if problem else None
+            code = self._memory.refusal_code
         self._health = replace(
             before,
             state=state,
@@ -206,6 +286,10 @@ class Forwarder:
             last_problem=problem,
             last_problem_code=code,
             wire_bytes=self._closed_wire_bytes + (connection.wire_bytes() if connection else 0),
+            rows_sent=self._memory.rows_sent,
+            batches_refused=self._memory.batches_refused,
+            suspects=len(self._memory.suspicion),
+            stored_seq=self._memory.stored.seq,
         )
 
     def _note_connected(self, address: Address, key: object) -> None:
@@ -223,6 +307,9 @@ class Forwarder:
             self._note_connected(address, "stable")
 
     def _note_problem(self, address: Address, problem: SinyalError) -> None:
+        is_about_time = isinstance(problem, LinkProblem) and problem.code in _CLOCK_VERDICTS
+        if is_about_time and not self._clock_is_trusted():
+            problem = CLOCK_WRONG.problem(address)
         code = problem.code if isinstance(problem, LinkProblem) else "tls_files"
         self._set_problem(problem.what, code)
         key = (address, code if isinstance(problem, LinkProblem) else problem.what)

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 from agent.language import _
 from agent.publish import problems
-from agent.publish.broker_socket import BrokerSocket, TlsFiles, open_socket, tls_context
+from agent.publish.broker_socket import BrokerSocket, open_socket
 from agent.publish.light_paho import NEXT_STEP, LibraryUnusable, light_paho
 from agent.publish.problems import Address, LinkProblem
+from agent.publish.tls_sessions import TlsSessions
 
 with light_paho():
     import paho.mqtt.client as paho
@@ -46,7 +47,12 @@ WILL_DELAY_S = 300
 
 MAX_INCOMING_BYTES = 1 << 20
 
+MAX_HEARD_BYTES = 16_384
+MOST_HEARD = 8
+"""What the centre may have said before it is read: larger messages and older ones are dropped."""
+
 _LONGEST_TURN_S = 10.0
+_CONNACK = 0x20
 _PAHO_FOUND_PROTOCOL_ERROR = 130
 _PAHO_GOT_NO_PINGRESP = 141
 _LARGEST_MQTT_PACKET = 268_435_455 + 5
@@ -121,7 +127,7 @@ class Connection:
         *,
         client_id: str,
         keepalive_s: int,
-        tls: TlsFiles | None = None,
+        tls: TlsSessions | None = None,
         will: Will | None = None,
         ack_timeout_s: float = ACK_TIMEOUT_S,
     ) -> None:
@@ -148,12 +154,12 @@ class Connection:
 
         Raises LinkProblem, or ConfigMistake / NoPermission for a TLS file that cannot be used.
         """
-        context = tls_context(self._tls) if self._tls else None
         try:
             opened = open_socket(
-                self.address, context, timeout_s=CONNECT_TIMEOUT_S, unanswered_s=self._ack_timeout_s
+                self.address, self._tls, timeout_s=CONNECT_TIMEOUT_S, unanswered_s=self._ack_timeout_s
             )
         except (OSError, ValueError) as error:
+            self._forget_session()
             raise problems.connect_problem(self.address, error) from error
         self._socket = BrokerSocket(opened, max_packet_bytes=MAX_INCOMING_BYTES)
         self._client = client = self._prepared_client(self._socket)
@@ -164,7 +170,13 @@ class Connection:
             # every reconnect would show as `lost`.
             session.SessionExpiryInterval = self._will.delay_s
         client.connect(*self.address, self._keepalive_s, clean_start=self._will is None, properties=session)
-        self._await_connack()
+        try:
+            self._await_connack()
+        except LinkProblem:
+            # Whatever the reason was, it must not lie in a session that the broker cannot use.
+            self._forget_session()
+            raise
+        self._keep_session()
 
     def _prepared_client(self, broker_socket: BrokerSocket) -> _Client:
         client = _Client(self._client_id, broker_socket)
@@ -196,6 +208,19 @@ class Connection:
             raise problems.connack_problem(self.address, reason.value, reason.getName())
         self._window = min(OUR_WINDOW, getattr(granted, "ReceiveMaximum", OUR_WINDOW))
         self._max_packet_bytes = getattr(granted, "MaximumPacketSize", _LARGEST_MQTT_PACKET)
+
+    def _keep_session(self) -> None:
+        if self._tls is not None and self._socket is not None:
+            self._tls.keep(self.address, self._socket.tls_session())
+
+    def _forget_session(self) -> None:
+        if self._tls is not None:
+            self._tls.forget(self.address)
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether TLS went on from an earlier connection."""
+        return self._socket is not None and self._socket.is_resumed()
 
     def payload_limit_bytes(self, topic: str) -> int:
         """Return how large a payload the broker takes on `topic`; may be below zero for a mad broker."""
@@ -246,6 +271,35 @@ class Connection:
             if reason.is_failure:
                 raise problems.SUBSCRIPTION_REFUSED.problem(self.address, topic)
 
+    def listen(self, topic: str) -> None:
+        """Ask for messages on `topic` without waiting: see `listening` and `heard`. For one topic only.
+
+        With QoS 0, which needs no answer of ours: the topic is retained, and the link carries it or ends.
+        """
+        self._raise_when_lost()
+        assert self._client is not None
+        self._client.on_message = self._hear
+        self._client.subscribe(topic, qos=0)
+
+    def _hear(self, _client: object, _userdata: object, message: paho.MQTTMessage) -> None:
+        # A flood must not gather: the newest messages of a size that can mean something are enough.
+        if len(message.payload) <= MAX_HEARD_BYTES:
+            self._messages.append(message)
+            while len(self._messages) > MOST_HEARD:
+                self._messages.popleft()
+
+    def listening(self) -> bool | None:
+        """Return whether the broker granted what `listen` asked for; None while it has not answered."""
+        if not self._subacks:
+            return None
+        return not any(reason.is_failure for reason in self._subacks[-1])
+
+    def heard(self) -> list[Message]:
+        """Return the messages that came since the last call, without waiting."""
+        came = [read for message in self._messages if (read := _readable(message)) is not None]
+        self._messages.clear()
+        return came
+
     def exchange(self, timeout_s: float, wake: socket.socket | None = None) -> list[Ack]:
         """Wait at most timeout_s for the broker, or for bytes on `wake`; return the acknowledgements.
 
@@ -267,19 +321,22 @@ class Connection:
         """Wait at most timeout_s and return the messages that came; raises LinkProblem as `exchange` does."""
         if not self._messages:
             self._turn(timeout_s)
-        came = [read for message in self._messages if (read := _readable(message)) is not None]
         if not self._messages:
             self._raise_when_lost()
-        self._messages.clear()
-        return came
+        return self.heard()
 
     def close(self, *, goodbye: bool) -> None:
         """Close at once. With goodbye the broker drops the will, without it the broker will say it."""
         if self._client is not None and goodbye:
             self._client.disconnect()
         if self._socket is not None:
+            if self._window:
+                # The newest ticket: TLS 1.3 gives them one by one, and each serves once.
+                self._keep_session()
             self._socket.close()
         self._client = None
+        # The last words: what nobody will read needs no memory.
+        self._messages.clear()
 
     def wire_bytes(self) -> int:
         """Return the bytes this connection has cost so far, both ways, headers and repeats included."""
@@ -323,7 +380,9 @@ class Connection:
             return problems.disconnect_problem(self.address, reason.value, reason.getName())
         error = broker_socket.error if broker_socket is not None else None
         if error is None and reason == _PAHO_FOUND_PROTOCOL_ERROR:
-            return problems.NOT_MQTT.problem(self.address)
+            # A broker of MQTT 3.1.1 answers with a CONNACK of its own shape.
+            is_older = not answered and broker_socket is not None and broker_socket.first_byte == _CONNACK
+            return (problems.OLDER_MQTT if is_older else problems.NOT_MQTT).problem(self.address)
         if error is None and reason == _PAHO_GOT_NO_PINGRESP:
             return problems.NO_PING.problem(self.address)
         return problems.lost_problem(self.address, error, answered=answered)

@@ -19,12 +19,14 @@ Address = tuple[str, int]
 class LinkProblem(BrokerUnreachable):
     """The connection to the broker could not be made or has ended.
 
-    code is a stable word such as "refused" or "tls_expired".
+    code is a stable word such as "refused" or "tls_expired". by_peer: the far side ended an accepted
+    connection by an act of its own, which may be its answer to what it was sent last.
     """
 
-    def __init__(self, code: str, what: str, next_step: str = "") -> None:
+    def __init__(self, code: str, what: str, next_step: str = "", *, by_peer: bool = False) -> None:
         super().__init__(what, next_step)
         self.code = code
+        self.by_peer = by_peer
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Words:
     code: str
     what: str
     next_step: str
+    by_peer: bool = False
 
     def problem(self, address: Address, detail: object = "") -> LinkProblem:
         """Return the problem as met at `address`."""
@@ -42,7 +45,7 @@ class Words:
             for text in (self.what, self.next_step)
             if text
         )
-        return LinkProblem(self.code, *texts)
+        return LinkProblem(self.code, *texts, by_peer=self.by_peer)
 
 
 def _clock() -> str:
@@ -81,6 +84,11 @@ TLS_NOT_YET_VALID = Words(
         "the certificate of {where} is not valid yet, or the clock of this gateway is behind: it says {clock}"
     ),
     CHECK_CLOCK,
+)
+CLOCK_WRONG = Words(
+    "clock",
+    N_("the clock of this gateway is not set yet (it says {clock}), so {where} cannot be checked"),
+    N_("the clock sets itself when the modem or NTP gives the time; check date -u if that does not happen"),
 )
 TLS_EXPIRED = Words(
     "tls_expired",
@@ -131,8 +139,15 @@ NOT_MQTT = Words(
     "not_mqtt5",
     N_("{where} does not answer by the rules of MQTT 5"),
     N_("check that the broker speaks MQTT 5, then broker.port"),
+    by_peer=True,
 )
-CLOSED = Words("closed", N_("{where} closed the connection"), "")
+OLDER_MQTT = Words(
+    "not_mqtt5",
+    N_("{where} does not speak MQTT 5, which Sinyal needs to know that a reading was refused"),
+    N_("use a broker with MQTT 5, for example mosquitto 1.6 or newer"),
+)
+CLOSED = Words("closed", N_("{where} closed the connection"), "", by_peer=True)
+RESET = Words("lost", N_("the connection to {where} was lost: {detail}"), "", by_peer=True)
 LOST = Words("lost", N_("the connection to {where} was lost: {detail}"), "")
 NO_PING = Words("keepalive", N_("{where} no longer answers"), "")
 NO_ACKNOWLEDGEMENT = Words(
@@ -144,6 +159,11 @@ PACKETS_TOO_SMALL = Words(
     N_("{where} takes messages of at most {detail} bytes, too small for readings"),
     N_("ask the broker's operator for a larger packet size"),
 )
+READINGS_END_CONNECTIONS = Words(
+    "readings_end_connections",
+    N_("{where} closes the connection whenever a reading is sent"),
+    N_("ask the broker's operator for the ACL of this id"),
+)
 SUBSCRIPTION_REFUSED = Words(
     "subscription_refused", N_("{where} refuses the subscription to {detail}"), ASK_OPERATOR
 )
@@ -154,11 +174,7 @@ FILTER_IMPOSSIBLE = Words(
 )
 
 _CONNACK_WORDS = {
-    132: Words(
-        "not_mqtt5",
-        N_("{where} does not speak MQTT 5, which Sinyal needs to know that a reading was refused"),
-        N_("use a broker with MQTT 5, for example mosquitto 1.6 or newer"),
-    ),
+    132: OLDER_MQTT,
     133: Words(
         "client_id_refused",
         N_("{where} does not accept the id of this gateway"),
@@ -192,8 +208,11 @@ _DISCONNECT_WORDS = {
     151: _CONNACK_WORDS[151],
 }
 _DISCONNECT_OTHER = Words(
-    "disconnect_{code}", N_("{where} closed the connection with reason {detail}"), ASK_OPERATOR
+    "disconnect_{code}", N_("{where} closed the connection with reason {detail}"), ASK_OPERATOR, by_peer=True
 )
+
+_ENDS_FOR_ITSELF = frozenset({0, 136, 137, 138, 139, 141, 142, 152, 156, 157, 160})
+"""Reason codes of a DISCONNECT that speak of the broker, another client or the time, not of a message."""
 
 _TLS_VERIFY_WORDS = {
     9: TLS_NOT_YET_VALID,
@@ -241,7 +260,9 @@ def connack_problem(address: Address, code: int, name: str) -> LinkProblem:
 
 def disconnect_problem(address: Address, code: int, name: str) -> LinkProblem:
     """Return the problem of a DISCONNECT that the broker sent."""
-    return _by_code(_DISCONNECT_WORDS, _DISCONNECT_OTHER, address, code, name)
+    problem = _by_code(_DISCONNECT_WORDS, _DISCONNECT_OTHER, address, code, name)
+    problem.by_peer = code not in _ENDS_FOR_ITSELF
+    return problem
 
 
 def _by_code(known: dict[int, Words], other: Words, address: Address, code: int, name: str) -> LinkProblem:
@@ -298,4 +319,5 @@ def lost_problem(address: Address, error: OSError | None, *, answered: bool) -> 
         return CLOSED_WITHOUT_ANSWER.problem(address)
     if error is None or isinstance(error, BrokenPipeError | ssl.SSLEOFError):
         return CLOSED.problem(address)
-    return LOST.problem(address, error.strerror or error)
+    words = RESET if isinstance(error, ConnectionResetError) else LOST
+    return words.problem(address, error.strerror or error)

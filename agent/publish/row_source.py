@@ -38,8 +38,11 @@ class RowSource(Protocol):
     def quarantine(self, first_seq: int, last_seq: int, reason: str) -> None:
         """Offer these rows no more: no broker takes them."""
 
-    def resend(self, first_seq: int, last_seq: int) -> int:
-        """Take stored rows as unsent again; return how many."""
+    def resend(self, first_seq: int, last_seq: int, *, quarantined: bool = True) -> int:
+        """Take stored rows as unsent again, quarantined ones only if asked; return how many."""
+
+    def note_stored(self, epoch: str, seq: int) -> None:
+        """Note that the centre has every row of `epoch` up to seq for good."""
 
     def salvaged_rows(self, limit: int) -> tuple[str, list[Row]]:
         """Return an earlier epoch and unsent rows of it, ascending, or ("", []); not always unbroken."""

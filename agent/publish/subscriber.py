@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
-from agent.publish.broker_socket import TlsFiles
 from agent.publish.mqtt import Connection, Message
+from agent.publish.tls_sessions import TlsFiles, TlsSessions
 
 _KEEPALIVE_S = 60
 _FOR_EVER_S = 3600.0
@@ -66,7 +66,7 @@ def subscribe(
         (host, port),
         client_id=client_id or f"sinyal-{secrets.token_hex(4)}",
         keepalive_s=_KEEPALIVE_S,
-        tls=TlsFiles(ca_file, cert_file, key_file) if tls else None,
+        tls=TlsSessions(TlsFiles(ca_file, cert_file, key_file)) if tls else None,
     )
     try:
         connection.open()

@@ -30,3 +30,12 @@ class Topics:
     def inventory(self) -> str:
         """What the gateway is; retained, sent when it changes."""
         return f"{ROOT}/{self.gateway_id}/inventory"
+
+    def event(self, type_: str) -> str:
+        """Return the topic of what cannot wait; type_ is one of EVENT_TYPES."""
+        return f"{ROOT}/{self.gateway_id}/event/{type_}"
+
+    @property
+    def stored(self) -> str:
+        """What the centre has for good; from the centre, retained."""
+        return f"{ROOT}/{self.gateway_id}/stored"

@@ -14,9 +14,10 @@ from itertools import accumulate, groupby
 from types import NoneType
 from typing import Any, Literal, TypeGuard
 
-from agent.contract.catalogue import Metric, Row, Value, catalogue
+from agent.contract.catalogue import Row, Value, catalogue
 from agent.errors import BatchUnreadable, SinyalError
 from agent.language import _
+from agent.wire.rollup import field_of, value_metric
 from agent.wire.strict_json import parse, shown
 from agent.wire.zlib_stream import compress, compress_apart, inflate
 
@@ -35,7 +36,17 @@ ENVELOPE = frozenset({"epoch", "late", "gateway"})
 
 COLUMN_ORDER = (
     # One line is one run of relatives; a new metric may stand anywhere, or be left out and go to the end.
-    *("ts_quality", "seq", "slot_s", "seq_first", "mains_present", "earfcn", "uarfcn", "arfcn"),
+    *(
+        "ts_quality",
+        "seq",
+        "slot_s",
+        "seq_first",
+        "folded_rows",
+        "mains_present",
+        "earfcn",
+        "uarfcn",
+        "arfcn",
+    ),
     *("buffer_unsent", "tac", "lac", "access_technology", "link_up", "disk_used_pct", "agent_bytes"),
     *("battery_v", "battery_pct", "loss_ratio", "undervoltage", "registration", "sim_state", "mem_used_pct"),
     *("clients_count", "signal_class", "modem_state", "band", "nr_band", "boot", "modem_temperature_c"),
@@ -225,8 +236,11 @@ def _columns(rows: Sequence[Mapping[str, Value]]) -> Iterator[_Column]:
 
 
 def _place(column: _Column) -> tuple[int, int, int]:
-    """Return the sort key of a column: its shape, its rank, and for one without rank how long it is."""
-    return column.shape, _RANK.get(column.name, len(_RANK)), len(column.text)
+    """Return the sort key of a column: its shape, the rank of its field, and how long it is.
+
+    The extremes and counts of a rollup stand beside their field, which saves 2 % there.
+    """
+    return column.shape, _RANK.get(field_of(column.name), len(_RANK)), len(column.text)
 
 
 def _is_noise(column: _Column, n: int) -> bool:
@@ -257,7 +271,7 @@ def _whole_numbers(name: str, values: Sequence[Value]) -> tuple[int, list[int | 
     numbers = [value for value in values if isinstance(value, int | float)]
     if not all(map(math.isfinite, numbers)):
         raise ValueError(f"column {name!r} holds a number that is not finite")
-    metric = _metric(name)
+    metric = value_metric(name)
     divisor = metric.divisor if metric else _exact_divisor(numbers)
     whole = [round(value * divisor) if isinstance(value, int | float) else None for value in values]
     known = [number for number in whole if number is not None]
@@ -297,19 +311,13 @@ _json: Callable[[object], str] = json.JSONEncoder(ensure_ascii=False, separators
 # Both ways
 
 
-def _metric(name: str) -> Metric | None:
-    """Return the metric of a column; a rollup's `<field>_min` and `<field>_max` are scaled as their field."""
-    known = catalogue()
-    return known.get(name) or known.get(name.removesuffix("_min").removesuffix("_max"))
-
-
 def _divided(name: str, divisor: int, whole: Sequence[int | None]) -> list[Value]:
     """Return the values that whole numbers and their divisor stand for, of the type the catalogue gives them.
 
     A metric kept with decimals is a float also where a batch needed no divisor; a column that is not in the
     catalogue is a float when it has one.
     """
-    metric = _metric(name)
+    metric = value_metric(name)
     if divisor == 1 and (metric is None or metric.decimals == 0):
         return list(whole)
     if metric is None or metric.decimals > 0:
@@ -447,7 +455,7 @@ def _flat_row(document: dict[str, Any]) -> Row:
         if type(value) is str:
             row[name] = value
         elif type(value) in (int, float) and math.isfinite(value) and abs(value) <= LARGEST_INTEGER:
-            metric = _metric(name)
+            metric = value_metric(name)
             if metric and metric.decimals:
                 value = float(value)
             elif metric and value == int(value):

@@ -12,6 +12,7 @@ from functools import partial
 from agent.contract.catalogue import Row, Value, catalogue
 from agent.language import _
 from agent.wire.columns import Batch
+from agent.wire.rollup import COUNT, EXTREMES, MEAN, field_of, is_count, value_metric
 
 IDENTITY = ("gateway", "epoch", "seq", "late")
 """Every row begins with these."""
@@ -38,11 +39,11 @@ Formatter = Callable[[Sequence[Row]], Iterator[str]]
 def identified_rows(batch: Batch, gateway: str | None) -> list[Row]:
     """Return the rows of a batch with their whole identity, in the order of the catalogue.
 
-    gateway None means not known; late is 0 or 1. Columns that the catalogue does not know come last, in the
-    order of the batch.
+    gateway None means not known; late is 0 or 1. What a rollup adds follows its field. Columns that the
+    catalogue does not know come last, in the order of the batch.
     """
     found = dict.fromkeys(name for row in batch.rows for name in row)
-    names = [*(name for name in _known_columns() if name in found), *found]
+    names = [*(name for name in _columns_with_rollups(found) if name in found), *found]
     late = int(batch.late)
     return [
         {"gateway": gateway, "epoch": batch.epoch, "seq": row["seq"], "late": late}
@@ -127,6 +128,17 @@ def _known_columns() -> list[str]:
     return [metric.name for metric in catalogue().reading_metrics]
 
 
+def _columns_with_rollups(found: Iterable[str]) -> list[str]:
+    fields = {field_of(name) for name in found}
+    names = []
+    for name in _known_columns():
+        names.append(name)
+        if name in fields:
+            spans = (MEAN,) if catalogue()[name].type == "flag" else EXTREMES
+            names += [f"{name}{suffix}" for suffix in (*spans, COUNT)]
+    return names
+
+
 def _one_line(text: str) -> str:
     r"""Return `text` with control characters and line ends as \n, \x1b, \u2028."""
     return _BREAKS_LINES.sub(lambda found: ascii(found[0])[1:-1], text)
@@ -175,6 +187,5 @@ def _influx_value(name: str, value: float | str) -> str:
 def _is_whole(name: str) -> bool:
     if name == "late":
         return True
-    known = catalogue()
-    metric = known.get(name) or known.get(name.removesuffix("_min").removesuffix("_max"))
-    return metric is not None and metric.type in ("integer", "flag")
+    metric = value_metric(name)
+    return is_count(name) or (metric is not None and metric.type in ("integer", "flag"))

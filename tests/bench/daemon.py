@@ -48,6 +48,7 @@ cert_file = "{cert}"
 key_file = "{key}"
 [publish]
 interval_s = 60
+startup_delay_max_s = 0
 """
 
 

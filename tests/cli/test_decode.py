@@ -17,6 +17,7 @@ import pytest
 from agent.cli import decode
 from agent.cli.decode import MAX_FILE_BYTES, MAX_LINE_BYTES, SeenRows
 from agent.contract.catalogue import Row
+from agent.publish.stored import read_notice
 from agent.wire.columns import encode_batch, encode_rows_json
 from tests.cli.test_main import HERE
 from tests.support.mosquitto import Mosquitto, free_port, mosquitto
@@ -451,11 +452,66 @@ def test_host_and_port(text: str, tls: bool, address: tuple[str, int]) -> None:
     assert decode._address(text, tls=tls) == address
 
 
+# What a gateway says beside readings, and what cannot be
+
+
+def test_messages_without_readings_are_skipped_with_one_note(tmp_path: Path) -> None:
+    log = tmp_path / "messages.log"
+    log.write_bytes(
+        b'desa/v1/gw-7/status {"v":1,"state":"online"}\n'
+        + b"desa/v1/gw-7/inventory "
+        + b'{"v":1}'.hex().encode()
+        + b'\ndesa/v1/gw-7/event/power {"v":1,"what":"mains_lost"}\n'
+        + b"desa/v1/gw-7/readings "
+        + payload_of(1).hex().encode()
+        + b"\ndesa/v1/gw-7/stored \n"
+    )
+    run = decoded("--lines", log)
+
+    assert run.returncode == 0
+    assert identities(run.stdout) == [("gw-7", 1)]
+    assert (
+        run.stderr == "sinyal: 4 messages that hold no readings (such as desa/v1/gw-7/status) are skipped.\n"
+    )
+
+
+def test_a_message_that_is_skipped_does_not_count(tmp_path: Path) -> None:
+    log = tmp_path / "messages.log"
+    line = b"desa/v1/gw-7/readings " + payload_of(1).hex().encode() + b"\n"
+    log.write_bytes(b"desa/v1/gw-7/status {}\n" + line + line)
+
+    assert len(identities(decoded("--lines", "--count", "1", log).stdout)) == 1
+
+
+def test_a_text_where_the_catalogue_says_number_is_left_out_and_counted() -> None:
+    columns = {
+        "seq": [1, 1, 1],
+        "ts": 1768953600,
+        "rsrp_dbm": [["weak", 2], [None, 1]],
+        "rtt_ms": [5, 6, -900],
+    }
+    columns |= {"band": 3, "pci": [7, 1, 9999], "cpu_pct_min": "low", "new_text": "kept"}
+    batch = {"v": 1, "epoch": EPOCH, "n": 3, "late": 0, "c": columns}
+    run = decoded("--format", "influx", stdin=json.dumps(batch).encode())
+
+    assert run.returncode == 0
+    assert [line.split(" ")[1] for line in run.stdout.splitlines()] == [
+        f'epoch="{EPOCH}",seq=1i,late=0i,pci=7i,rtt_ms=5.0,new_text="kept"',
+        f'epoch="{EPOCH}",seq=2i,late=0i,pci=8i,rtt_ms=11.0,new_text="kept"',
+        f'epoch="{EPOCH}",seq=3i,late=0i,new_text="kept"',
+    ]
+    assert (
+        run.stderr
+        == "sinyal: stdin: 10 values that the catalogue does not allow are left out, first 'rsrp_dbm'.\n"
+    )
+
+
 # The guide
 
 
 def test_the_example_of_the_guide_decodes_to_the_rows_it_shows() -> None:
     guide = (HERE / "docs" / "decoding.md").read_text()
-    batch, rows = re.findall(r"```json\n(.*?)```", guide, re.DOTALL)
+    batch, rows, stored = re.findall(r"```json\n(.*?)```", guide, re.DOTALL)
 
     assert decoded("--gateway", "gw-jambi-04", stdin=batch.strip().encode()).stdout == rows
+    assert read_notice(stored.strip().encode()).missing == ((4601, 4620), (4633, 4633))

@@ -132,6 +132,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         ("publish", "max_payload_bytes", [512, 8192, 262144], [511, 262145]),
         ("publish", "backlog_bytes_per_s", [0, 1000], [-1, 1.5]),
         ("publish", "reconnect_max_s", [1, 300, 3600], [0.5, 3601]),
+        ("publish", "startup_delay_max_s", [0, 120, 3600], [-1, 3601, "120"]),
         ("publish", "keepalive_s", [None, 30, 65535], [29, 65536, 60.0]),
         (
             "uplink",

@@ -8,6 +8,8 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from agent.contract.events import EVENT_TYPES
+from agent.publish.stored import read_notice
 from agent.publish.topics import Topics
 from agent.wire.columns import decode_batch
 from tests.contract.schema_files import FOLDER, as_json, document_faults
@@ -17,8 +19,8 @@ DOCUMENT = yaml.safe_load(FILE.read_text())
 
 RETAINED = {"status", "inventory", "stored"}
 FROM_THE_CENTRE = {"command", "stored"}
-PLANNED = {"event/{event_type}", "command", "reply", "stored"}
-TOPICS = {"readings", "readings/json", "status", "inventory"} | PLANNED
+PLANNED = {"command", "reply"}
+TOPICS = {"readings", "readings/json", "status", "inventory", "event/{event_type}", "stored"} | PLANNED
 
 MESSAGES = DOCUMENT["components"]["messages"]
 
@@ -94,6 +96,20 @@ class Named(dict[str, str]):
 def test_the_agent_publishes_where_the_document_says(topic: str) -> None:
     addresses = {channel["address"].format_map(Named()) for channel in DOCUMENT["channels"].values()}
     assert getattr(Topics("gw-1502"), topic) in addresses
+
+
+def test_events_and_what_is_stored_travel_where_the_document_says() -> None:
+    addresses = {channel["address"]: channel for channel in DOCUMENT["channels"].values()}
+    events = addresses["desa/v1/{gateway_id}/event/{event_type}"]
+    assert events["parameters"]["event_type"]["enum"] == list(EVENT_TYPES)
+    assert Topics("gw-1502").event("power") == "desa/v1/gw-1502/event/power"
+    assert Topics("gw-1502").stored == "desa/v1/gw-1502/stored"
+
+
+def test_the_example_of_what_is_stored_is_understood() -> None:
+    (example,) = MESSAGES["stored"]["examples"]
+    notice = read_notice(as_json(example["payload"]))
+    assert (notice.epoch, notice.seq, notice.missing) == ("9f2c01ab", 4700, ((4601, 4620), (4633, 4633)))
 
 
 @pytest.mark.parametrize("levels", sorted(TOPICS))

@@ -46,7 +46,16 @@ def test_every_schema_is_valid(name: str) -> None:
 
 
 def test_the_schemas_are_these() -> None:
-    names = ("inventory", "modem-read", "reading", "readings-columnar", "readings-json", "status")
+    names = (
+        "event",
+        "inventory",
+        "modem-read",
+        "reading",
+        "readings-columnar",
+        "readings-json",
+        "status",
+        "stored",
+    )
     assert tuple(SCHEMAS) == tuple(f"{name}.json" for name in names)
 
 

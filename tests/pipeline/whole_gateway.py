@@ -37,7 +37,8 @@ class Gateway:
         self.config.write_text(
             '[gateway]\nid = "gw-test"\nlanguage = "en"\n[paths]\nstate = "state"\nruntime = "run"\n'
             f'[readings]\ninterval_s = {interval_s}\n[modem]\nport = "{modem}"\n'
-            f"[broker]\n{broker}\n[publish]\ninterval_s = 0\nreconnect_max_s = 1\n{publish}\n"
+            f"[broker]\n{broker}\n[publish]\ninterval_s = 0\nreconnect_max_s = 1\n"
+            f"startup_delay_max_s = 0\n{publish}\n"
         )
 
     def start(self) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import random
+import threading
 import time
 
 import pytest
@@ -76,6 +77,69 @@ def _sick_then_well(behaviour: Behaviour, *codes: str, rows_move: bool = False) 
 def test_a_connection_that_is_not_accepted(connack: int | bytes | None, code: str) -> None:
     broker = _sick_then_well(Behaviour(connack=connack), code)
     assert broker.record.published[0].connection > 1, "nothing is published before a good CONNACK"
+
+
+@pytest.mark.parametrize("connack", [b"\x20\x02\x00\x01", 132])
+def test_a_broker_without_mqtt_5_is_told_so_in_log_and_health(
+    connack: int | bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = RecordingRows(3)
+    with (
+        FakeBroker(Behaviour(connack=connack)) as broker,
+        forwarding(rows, plain_broker(broker.port)) as sending,
+    ):
+        wait_until("the problem", lambda: sending.health().last_problem_code == "not_mqtt5")
+        assert "does not speak MQTT 5" in str(sending.health().last_problem)
+        wait_until("more attempts", lambda: sending.health().attempts >= 3)
+        assert sending.health().connects == 0
+        broker.behaviour = WELL
+        wait_until("all rows marked sent", lambda: not rows.unsent_seqs())
+        wait_until("the counters", lambda: sending.health().rows_sent == 3, 15)
+        assert sending.health().attempts == 0 and sending.health().batches_refused == 0
+    assert "use a broker with MQTT 5, for example mosquitto" in caplog.messages[0]
+    assert sum("does not speak MQTT 5" in message for message in caplog.messages) == 1
+
+
+def test_refused_batches_are_counted() -> None:
+    rows = RecordingRows(150)
+    behaviour = Behaviour(puback=135, only_topic="/readings")
+    with FakeBroker(behaviour) as broker, forwarding(rows, plain_broker(broker.port)) as sending:
+        wait_until("the count", lambda: sending.health().batches_refused >= 2, 15)
+        assert sending.health().rows_sent == 0
+
+
+def test_the_thread_shows_that_it_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mqtt, "_LONGEST_TURN_S", 0.1)
+    monkeypatch.setattr("agent.publish.forwarder.LONGEST_TURN_S", 0.1)
+    for behaviour in (WELL, Behaviour(connack=136)):
+        with (
+            FakeBroker(behaviour) as broker,
+            forwarding(RecordingRows(1), plain_broker(broker.port)) as sending,
+        ):
+            seen = sending.last_turn_monotonic
+            for _time in range(3):
+                deadline = time.monotonic() + 5
+                while sending.last_turn_monotonic <= seen:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.01)
+                seen = sending.last_turn_monotonic
+
+
+def test_a_thread_that_hangs_shows_no_turn() -> None:
+    hung = threading.Event()
+
+    class Hanging(RecordingRows):
+        def unsent_rows(self, **_: object) -> list[Row]:
+            hung.wait(20)
+            return []
+
+    with FakeBroker() as broker, forwarding(Hanging(1), plain_broker(broker.port)) as sending:
+        wait_until("connected", lambda: sending.health().connects == 1)
+        time.sleep(0.3)
+        seen = sending.last_turn_monotonic
+        time.sleep(0.5)
+        assert sending.last_turn_monotonic == seen
+        hung.set()
 
 
 @pytest.mark.parametrize(
@@ -165,6 +229,8 @@ def test_a_reading_that_cannot_be_sent_does_not_hold_up_the_others(
     assert [record.message.split(":")[0] for record in caplog.records] == [
         "reading 33 cannot be sent and stays here"
     ]
+    reason = "not_encodable" if "rsrp_dbm" in unsendable else "too_large"
+    assert rows.quarantined == [(33, 33, reason)]
 
 
 def test_bytes_are_counted_without_the_help_of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +305,7 @@ def test_an_exception_in_a_callback_costs_one_connection_and_no_row(
 def test_a_store_that_fails_for_a_while_loses_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("agent.publish.delivery.STORE_RETRY_S", 0.2)
+    monkeypatch.setattr("agent.publish.patient_store.STORE_RETRY_S", 0.2)
     rows = RecordingRows(150)
     rows.failing = True
     with FakeBroker() as broker, forwarding(rows, plain_broker(broker.port)) as sending:
@@ -277,7 +343,7 @@ def test_a_store_that_begins_anew_is_followed() -> None:
 def test_rows_acknowledged_while_the_store_fails_are_marked_later_and_not_sent_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("agent.publish.delivery.STORE_RETRY_S", 0.2)
+    monkeypatch.setattr("agent.publish.patient_store.STORE_RETRY_S", 0.2)
     rows = RecordingRows(5)
     with FakeBroker(Behaviour(hold_s=0.3)) as broker, forwarding(rows, plain_broker(broker.port)):
         broker.wait_for("the rows", lambda record: len(record.published) == 3)

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from agent.config.model import BrokerConfig
 from agent.errors import ConfigMistake, NoPermission
-from agent.publish.broker_socket import TlsFiles, tls_context
+from agent.publish.tls_sessions import TlsFiles, tls_context
 from tests.support import certificates
 from tests.support.certificates import DAY, Authority, KeyPair, make_tls_files
 from tests.support.fake_broker import FakeBroker
@@ -62,6 +62,33 @@ def test_a_broker_with_a_bad_certificate(tmp_path: Path, kind: str, code: str, w
         found, text = _problem(tls_broker(broker.port, files))
     assert found == code
     assert words in text
+
+
+@pytest.mark.parametrize("kind", ["expired", "not yet valid"])
+def test_before_the_clock_is_set_it_is_the_clock_and_not_the_certificate(tmp_path: Path, kind: str) -> None:
+    files = _broker_with(make_tls_files(tmp_path, "gw-test"), tmp_path, kind)
+    trusted: list[bool] = []
+    with (
+        mosquitto(tmp_path / "broker", tls=files) as broker,
+        forwarding(
+            RecordingRows(3), tls_broker(broker.port, files), clock_is_trusted=lambda: bool(trusted)
+        ) as sending,
+    ):
+        wait_until("the clock", lambda: sending.health().last_problem_code == "clock")
+        assert "the clock of this gateway is not set yet" in str(sending.health().last_problem)
+        trusted.append(True)
+        wait_until("the certificate", lambda: str(sending.health().last_problem_code).startswith("tls_"), 5)
+
+
+def test_a_wrong_name_is_never_the_clock(tmp_path: Path) -> None:
+    files = _broker_with(make_tls_files(tmp_path, "gw-test"), tmp_path, "wrong name")
+    with (
+        mosquitto(tmp_path / "broker", tls=files) as broker,
+        forwarding(
+            RecordingRows(3), tls_broker(broker.port, files), clock_is_trusted=lambda: False
+        ) as sending,
+    ):
+        wait_until("the name", lambda: sending.health().last_problem_code == "tls_wrong_name")
 
 
 def test_an_address_is_checked_against_the_certificate_too(

@@ -34,9 +34,10 @@ class Behaviour:
     stand in the CONNACK when they are set. after_connack: "close", or raw bytes to send then.
     puback: reason code, "missing", "wrong_mid", "doubled", "late" (after late_s), "half" (then nothing
     more), "close", "reset", or "disconnect" (with disconnect_code). only_topic: topics that end otherwise
-    are answered well. hold_s: PUBACKs go out when the client was silent for so long.
-    suback: reason code; `subscribed` are topics of messages that are sent then. pingresp: whether a ping is
-    answered.
+    are answered well; only_if: so are payloads for which it is false. hold_s: PUBACKs go out when the client
+    was silent for so long.
+    suback: reason code, or "close"; `subscribed` are topics of messages that are sent then, `said` raw
+    packets. pingresp: whether a ping is answered.
     """
 
     connack: int | bytes | None = 0
@@ -48,10 +49,12 @@ class Behaviour:
     late_s: float = 1.0
     disconnect_code: int = 0x97
     only_topic: str = ""
+    only_if: Callable[[bytes], bool] = lambda _payload: True
     hold_s: float = 0.0
-    suback: int = 1
+    suback: int | str = 1
     subscribed: tuple[bytes, ...] = ()
     pingresp: bool = True
+    said: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class Record:
 
     most_under_way: int = 0
     pings: int = 0
+    filters: list[str] = field(default_factory=list)
     disconnects: list[int] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
 
@@ -176,7 +180,8 @@ class _Visit:
                 if self._broker.behaviour.pingresp:
                     self._send(PINGRESP, b"")
             elif kind == SUBSCRIBE:
-                self._subscribe(flags, body)
+                if not self._subscribe(flags, body):
+                    return
             elif kind == DISCONNECT:
                 self._record.disconnects.append(body[0] if body else 0)
                 return
@@ -275,7 +280,8 @@ class _Visit:
             Published(connection, mid, topic, payload, bool(flags & 1), bool(flags & 8))
         )
         behaviour = self._broker.behaviour
-        how = behaviour.puback if topic.endswith(behaviour.only_topic) else 0
+        is_meant = topic.endswith(behaviour.only_topic) and behaviour.only_if(payload)
+        how = behaviour.puback if is_meant else 0
         if how in ("close", "reset", "disconnect"):
             if how == "disconnect":
                 self._send(DISCONNECT, bytes([behaviour.disconnect_code, 0]))
@@ -290,17 +296,23 @@ class _Visit:
             self._acknowledge(connection, mid, how)
         return True
 
-    def _subscribe(self, flags: int, body: bytes) -> None:
+    def _subscribe(self, flags: int, body: bytes) -> bool:
         if flags != 2:
             self._violation(f"SUBSCRIBE with flags {flags}")
         filters, rest = 0, _skip_properties(body[2:])
         while rest:
-            _topic, rest = _text(rest)
+            topic, rest = _text(rest)
+            self._record.filters.append(topic.decode())
             filters, rest = filters + 1, rest[1:]
         behaviour = self._broker.behaviour
+        if not isinstance(behaviour.suback, int):
+            return False
         self._send(SUBACK, body[:2] + b"\x00" + bytes([behaviour.suback]) * filters)
         for topic in behaviour.subscribed:
             self._client.sendall(publish_packet(topic))
+        for packet in behaviour.said:
+            self._client.sendall(packet)
+        return True
 
     def _acknowledge(self, connection: int, mid: int, how: int | str) -> None:
         if how == "missing" or self._mute:
@@ -328,8 +340,10 @@ class _Visit:
 def publish_packet(topic: bytes, payload: bytes = b"{}") -> bytes:
     """Return a PUBLISH with QoS 0 as a broker would send it, for a topic that may be no text at all."""
     body = struct.pack("!H", len(topic)) + topic + b"\x00" + payload
-    assert len(body) < 128
-    return bytes([PUBLISH << 4, len(body)]) + body
+    left, length = len(body), b""
+    while left >= 128:
+        length, left = length + bytes([left % 128 | 128]), left // 128
+    return bytes([PUBLISH << 4]) + length + bytes([left]) + body
 
 
 def _text(body: bytes) -> tuple[bytes, bytes]:

@@ -14,7 +14,7 @@ from tests.support.certificates import TlsFiles
 
 GATEWAY_ID = "gw-test"
 
-FAST = PublishConfig(interval_s=0, batch_readings=60, reconnect_max_s=1)
+FAST = PublishConfig(interval_s=0, batch_readings=60, reconnect_max_s=1, startup_delay_max_s=0)
 """Publish each reading at once, and never wait long before connecting again."""
 
 

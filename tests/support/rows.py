@@ -62,6 +62,7 @@ class RecordingRows:
         self.salvaged: dict[str, list[Row]] = {}
         self.events: list[Event] = []
         self.sent_events: list[int] = []
+        self.stored_seq: int | None = None
         self.failing = False
         self.touched = 0
         self.add(count)
@@ -125,10 +126,20 @@ class RecordingRows:
             self._check()
             self.quarantined.append((first_seq, last_seq, reason))
 
-    def resend(self, first_seq: int, last_seq: int) -> int:
+    def note_stored(self, epoch: str, seq: int) -> None:
+        """Note what the centre has; it may not go back, nor claim rows that do not exist."""
+        with self._lock:
+            self._check()
+            if epoch != self.epoch or not (self.stored_seq or 0) <= seq <= self._last_seq:
+                self.mistakes.append(f"stored {epoch} {seq} after {self.stored_seq}")
+            self.stored_seq = seq
+
+    def resend(self, first_seq: int, last_seq: int, *, quarantined: bool = True) -> int:
         """Take sent rows as unsent again."""
         with self._lock:
             self._check()
+            if quarantined:
+                self.mistakes.append("a forwarder must not ask for quarantined rows")
             again = self.sent & set(range(first_seq, last_seq + 1))
             self.sent -= again
             self.resent.append((first_seq, last_seq))

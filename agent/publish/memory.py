@@ -1,0 +1,33 @@
+"""What one connection leaves for the next; it dies with the process."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from agent.publish.backoff import RefusalPause
+from agent.publish.event_outlet import EventTroubles
+from agent.publish.stored import StoredWatch
+from agent.publish.suspects import Suspicion
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Memory:
+    """What outlives a connection.
+
+    refused_bytes: the smallest payload that the broker called too large. refusals: what was already logged.
+    refusal: why readings are refused now, for people, with its code; None when they are not.
+    ended_subscriptions: connections that ended when `stored` was asked for.
+    """
+
+    pause: RefusalPause = field(default_factory=RefusalPause)
+    suspicion: Suspicion = field(default_factory=Suspicion)
+    events: EventTroubles = field(default_factory=EventTroubles)
+    stored: StoredWatch = field(default_factory=StoredWatch)
+    inventory: Mapping[str, object] | None = None
+    refused_bytes: int | None = None
+    refusals: set[tuple[str, int]] = field(default_factory=set)
+    refusal: str | None = None
+    refusal_code: str | None = None
+    ended_subscriptions: int = 0
+    last_ack_ts: int | None = None
+    rows_sent: int = 0
+    batches_refused: int = 0
