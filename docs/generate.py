@@ -371,7 +371,11 @@ def stored_schema() -> Document:
                     "maxItems": 2,
                 },
             },
-            "ts": {"description": "UTC time at which the centre says so.", **UNIX_TIME},
+            "ts": {
+                "description": "UTC time at which the centre says so. A gateway without a clock takes it for "
+                "true time when it hears it live, not retained.",
+                **UNIX_TIME,
+            },
         },
     }
 

@@ -38,6 +38,8 @@ class EventLog:
     def __init__(self) -> None:
         self._held: list[_HeldEvent] = []
         self._marks: set[int] = set()
+        self.written = 0
+        """How many events were committed since the start of the process."""
 
     @property
     def urgent(self) -> bool:
@@ -78,6 +80,7 @@ class EventLog:
 
     def note_written(self) -> None:
         """Forget what was held: the transaction is committed."""
+        self.written += len(self._held)
         self._held.clear()
         self._marks.clear()
 

@@ -47,11 +47,19 @@ class Keeper:
     """A Store that any thread may use: each method waits for its answer, at most CALL_S.
 
     The parameters, promises and errors are those of Store. A database that fails, also at start(), is
-    tried again by later calls and by the commit that is due; both changes are logged once.
+    tried again by later calls and by the commit that is due; both changes are logged once. event_stored is
+    called, in the keeper's thread, when an event can be sent; it must neither wait nor raise.
     """
 
     def __init__(
-        self, path: Path, *, max_bytes: int, commit_interval_s: float, commit_readings: int, keep_days: int
+        self,
+        path: Path,
+        *,
+        max_bytes: int,
+        commit_interval_s: float,
+        commit_readings: int,
+        keep_days: int,
+        event_stored: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = Store(
             path,
@@ -68,6 +76,8 @@ class Keeper:
         self._closing = False
         self._logged = ""
         self._passed_over = 0
+        self._event_stored = event_stored
+        self._events_written = 0
 
     @property
     def epoch(self) -> str:
@@ -220,6 +230,7 @@ class Keeper:
             self._hung = False
             self._log_change()
             call.replies.put(reply)
+            self._tell_of_events()
         held = self._store.held
         try:
             self._store.close()
@@ -247,6 +258,11 @@ class Keeper:
             return self._calls.get(timeout=min(due, default=None))
         except queue.Empty:
             return _Call(Store.commit if commit_s == min(due) else Store.salvage)
+
+    def _tell_of_events(self) -> None:
+        if self._store.events_written != self._events_written:
+            self._events_written = self._store.events_written
+            self._event_stored()
 
     def _log_change(self) -> None:
         failure = self._store.failure

@@ -312,6 +312,11 @@ class Store:
                 "DELETE FROM salvaged WHERE epoch = ? AND seq BETWEEN ? AND ?", (epoch, first_seq, last_seq)
             )
 
+    @property
+    def events_written(self) -> int:
+        """Return how many events were committed since the start of the process."""
+        return self._events.written
+
     def unsent_events(self, limit: int) -> list[Event]:
         """Return the oldest committed events that are not acknowledged, at most `limit`."""
         with self._using_database() as database:

@@ -32,6 +32,7 @@ from agent.pipeline.modem_control import modem_answerers
 from agent.pipeline.sampler import Sampler
 from agent.pipeline.snapshot import DaemonLock, shown_link, shown_queue, write_snapshot
 from agent.pipeline.state_lock import StateLock
+from agent.pipeline.steady_forwarder import SteadyForwarder
 from agent.pipeline.stop_signal import StopSignal
 from agent.pipeline.true_clock import TrueClock
 from agent.publish.forwarder import Forwarder
@@ -67,6 +68,7 @@ class Daemon:
             commit_interval_s=config.effective_commit_interval_s(),
             commit_readings=config.buffer.commit_readings,
             keep_days=config.buffer.keep_days,
+            event_stored=lambda: self._forwarder.wake(urgent=True),
         )
         self._modem = ModemPoller(
             config.modem.port, sim_pin=config.modem.sim_pin, memory_file=state / MODEM_MEMORY_NAME
@@ -78,17 +80,9 @@ class Daemon:
                 **buffer_answerers(self._keeper, state / DATABASE_NAME, config.buffer.max_bytes),
             },
         )
-        self._forwarder = Forwarder(
-            self._keeper,
-            config.broker,
-            config.publish,
-            gateway_id=config.gateway.id,
-            version=__version__,
-            interval_s=config.readings.interval_s,
-            inventory=self.inventory,
-        )
-        self._forwarding = False
         self._clock = TrueClock(ClockCollector(), self._keeper, self._modem.network_time_ts)
+        self._forwarder = SteadyForwarder(self._make_forwarder)
+        self._forwarding = False
         self._provisioned_ts = newest_file_ts(
             [file, config.broker.ca_file, config.broker.cert_file, config.broker.key_file]
         )
@@ -104,6 +98,20 @@ class Daemon:
             catalogue(),
             interval_s=config.readings.interval_s,
             taken=self._on_reading,
+        )
+
+    def _make_forwarder(self) -> Forwarder:
+        config = self._config
+        return Forwarder(
+            self._keeper,
+            config.broker,
+            config.publish,
+            gateway_id=config.gateway.id,
+            version=__version__,
+            interval_s=config.readings.interval_s,
+            inventory=self.inventory,
+            clock_is_trusted=lambda: self._clock.is_trusted,
+            hear_time=self._clock.hear_from_centre,
         )
 
     def inventory(self) -> Mapping[str, object]:
@@ -133,7 +141,8 @@ class Daemon:
         while not self._stop.wait(LOOK_AFTER_S):
             if not self._forwarding:
                 self._open_database()
-            if not self._sampler.is_alive() or (self._forwarding and not self._forwarder.is_alive()):
+            self._forwarder.look_after()
+            if not self._sampler.is_alive():
                 log.critical(_("a worker has ended by itself; the agent stops so that it is started anew"))
                 code = 1
                 break

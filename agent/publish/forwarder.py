@@ -73,8 +73,9 @@ class Forwarder:
 
     gateway_id is the client id and part of every topic; version, interval_s (of readings) and what
     `inventory` returns are told to the centre. clock_is_trusted says whether the wall clock has been set:
-    before that, a certificate that seems out of its time is the clock's fault. uptime_s gives the seconds
-    since the board booted. Nothing here blocks or raises into the caller.
+    before that, a certificate that seems out of its time is the clock's fault. hear_time takes the UTC second
+    that the centre tells. uptime_s gives the seconds since the board booted. Nothing here blocks or raises
+    into the caller.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Forwarder:
         ack_timeout_s: float = ACK_TIMEOUT_S,
         will_delay_s: int = WILL_DELAY_S,
         clock_is_trusted: Callable[[], bool] = lambda: True,
+        hear_time: Callable[[int], None] = lambda _ts: None,
         uptime_s: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
     ) -> None:
         self._rows = rows
@@ -103,7 +105,7 @@ class Forwarder:
         self._gateway = Gateway(Topics(gateway_id), version, interval_s, inventory)
         self._ack_timeout_s = ack_timeout_s
         self._will_delay_s = will_delay_s
-        self._memory = Memory()
+        self._memory = Memory(hear_time=hear_time)
         self._backoff = Backoff(publish.reconnect_max_s)
         self._address_at = 0
         self._taken = 0
@@ -166,6 +168,13 @@ class Forwarder:
                 self._wake[1].send(b"\0")
 
     def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            for end in self._wake or ():
+                end.close()
+
+    def _work(self) -> None:
         if not self._addresses:
             log.info(_("no broker is configured (broker.host); readings stay on this gateway"))
             self._pause(math.inf)
@@ -176,8 +185,6 @@ class Forwarder:
             except Exception as error:  # noqa: BLE001 -- the edge of the thread: forwarding must go on
                 self._note_fault(error)
             self._pause(self._backoff.next_s())
-        for end in self._wake or ():
-            end.close()
 
     def _pause(self, pause_s: float) -> None:
         """Wait, showing now and then that the thread lives; ends early only to stop."""

@@ -1,6 +1,6 @@
 """What one connection leaves for the next; it dies with the process."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from agent.publish.backoff import RefusalPause
@@ -15,7 +15,8 @@ class Memory:
 
     refused_bytes: the smallest payload that the broker called too large. refusals: what was already logged.
     refusal: why readings are refused now, for people, with its code; None when they are not.
-    ended_subscriptions: connections that ended when `stored` was asked for.
+    ended_subscriptions: connections that ended when `stored` was asked for. hear_time takes the UTC second
+    that the centre tells with it, right when it arrives.
     """
 
     pause: RefusalPause = field(default_factory=RefusalPause)
@@ -29,5 +30,6 @@ class Memory:
     refusal_code: str | None = None
     ended_subscriptions: int = 0
     last_ack_ts: int | None = None
+    hear_time: Callable[[int], None] = lambda _ts: None
     rows_sent: int = 0
     batches_refused: int = 0

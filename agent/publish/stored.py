@@ -19,6 +19,7 @@ from agent.wire.strict_json import parse
 
 MAX_NOTICE_BYTES = 4096
 MAX_SEQ = 2**53 - 1
+MAX_TS = 2**40
 
 PATIENCE_S = 900.0
 """So long after its acknowledgement a row may be missing at the centre before it is taken as lost."""
@@ -40,11 +41,15 @@ class NoticeUnreadable(ValueError):
 
 
 class StoredNotice(NamedTuple):
-    """Every row of `epoch` up to seq is stored at the centre for good, but those in missing (ascending)."""
+    """Every row of `epoch` up to seq is stored at the centre for good, but those in missing (ascending).
+
+    ts is the UTC second at which the centre said so, None when it does not tell.
+    """
 
     epoch: str
     seq: int
     missing: tuple[SeqRange, ...] = ()
+    ts: int | None = None
 
 
 def read_notice(payload: bytes) -> StoredNotice:
@@ -64,7 +69,10 @@ def read_notice(payload: bytes) -> StoredNotice:
         raise NoticeUnreadable("seq is not a whole number from 0")
     if not isinstance(missing, list):
         raise NoticeUnreadable("missing is not a list of [first, last]")
-    return StoredNotice(epoch, seq, tuple(sorted(_range(part) for part in missing)))
+    ts = document.get("ts")
+    if ts is not None and not _is_whole(ts, 0, MAX_TS):
+        raise NoticeUnreadable("ts is not a whole number of seconds")
+    return StoredNotice(epoch, seq, tuple(sorted(_range(part) for part in missing)), ts)
 
 
 def _range(part: object) -> SeqRange:

@@ -67,13 +67,13 @@ class StoredListener:
                 self._say_once()
         for message in self._connection.heard():
             if message.topic == self._topic:
-                self._take(message.payload, now)
+                self._take(message.payload, now, is_live=not message.retained)
         due_at = self._memory.stored.due_at()
         if due_at is None or due_at > now or now < self._store.retry_at:
             return None
         return self._send_again(now)
 
-    def _take(self, payload: bytes, now: float) -> None:
+    def _take(self, payload: bytes, now: float, *, is_live: bool) -> None:
         if not payload:
             # A retained message was cleared.
             return
@@ -88,6 +88,9 @@ class StoredListener:
                     )
                 )
             return
+        if is_live and notice.ts is not None:
+            # A retained message says when it was sent, which may be days ago.
+            self._memory.hear_time(notice.ts)
         self._store.tell(lambda rows: self._note(rows, notice, now))
 
     def _note(self, rows: RowSource, notice: StoredNotice, now: float) -> None:

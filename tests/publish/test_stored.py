@@ -22,7 +22,7 @@ def _payload(**changes: object) -> bytes:
 def test_a_notice_is_read() -> None:
     assert read_notice(_payload()) == StoredNotice(EPOCH, 100)
     read = read_notice(_payload(missing=[[50, 60], [7, 7]], ts=1, note="new"))
-    assert read == StoredNotice(EPOCH, 100, ((7, 7), (50, 60)))
+    assert read == StoredNotice(EPOCH, 100, ((7, 7), (50, 60)), 1)
     assert faults("stored.json", _payload(missing=[[50, 60], [7, 7]], ts=1)) == []
 
 
@@ -43,6 +43,9 @@ def test_a_notice_is_read() -> None:
         _payload(epoch="9f2c01ab\n"),
         _payload(epoch=None),
         _payload(seq=-1),
+        _payload(ts=-1),
+        _payload(ts=1.5),
+        _payload(ts=2**60),
         _payload(seq=2**53),
         _payload(seq=1.5),
         _payload(seq="100"),

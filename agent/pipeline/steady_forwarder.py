@@ -1,0 +1,78 @@
+"""A forwarder that comes back: one whose thread has died or hangs is left behind, and another begins.
+
+paho, a name server or a driver may hold a thread for ever; readings must flow again without anybody's help.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from agent.language import _
+from agent.publish.forwarder import Forwarder, LinkHealth
+
+log = logging.getLogger("sinyal.publish")
+
+HANGS_AFTER_S = 60.0
+"""A forwarder shows a turn every ten seconds, but while a name server or a connect keeps it waiting."""
+
+
+class SteadyForwarder:
+    """The forwarder of the daemon; make returns a new one, not started.
+
+    What an earlier one has counted (connects, bytes, rows) is not forgotten.
+    """
+
+    def __init__(self, make: Callable[[], Forwarder], *, hangs_after_s: float = HANGS_AFTER_S) -> None:
+        self._make = make
+        self._hangs_after_s = hangs_after_s
+        self._forwarder = make()
+        self._started = False
+        self._before = self._forwarder.health()
+        self.rebuilt = 0
+        """How often another one had to begin."""
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._started = True
+        self._forwarder.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Send what is unsent, say goodbye and end, within timeout_s."""
+        self._started = False
+        self._forwarder.stop(timeout_s)
+
+    def wake(self, *, urgent: bool = False) -> None:
+        """Say that a new reading is stored; urgent: an event."""
+        self._forwarder.wake(urgent=urgent)
+
+    def health(self) -> LinkHealth:
+        """Return how the connection is doing, counted from the start of the process."""
+        now, before = self._forwarder.health(), self._before
+        return replace(
+            now,
+            connects=before.connects + now.connects,
+            wire_bytes=before.wire_bytes + now.wire_bytes,
+            rows_sent=before.rows_sent + now.rows_sent,
+            batches_refused=before.batches_refused + now.batches_refused,
+            last_ack_ts=now.last_ack_ts or before.last_ack_ts,
+        )
+
+    def look_after(self) -> None:
+        """Begin anew when the thread has died or shows no turn; called every few seconds."""
+        if not self._started:
+            return
+        silent_s = time.monotonic() - self._forwarder.last_turn_monotonic
+        if self._forwarder.is_alive() and silent_s < self._hangs_after_s:
+            return
+        log.error(
+            _("sending has stopped by itself and begins anew")
+            if not self._forwarder.is_alive()
+            else _("sending has hung for {seconds} s and begins anew").format(seconds=round(silent_s))
+        )
+        self._before = self.health()
+        # One that hangs ends by itself when it is let go, and touches no row then.
+        self._forwarder.stop(0.0)
+        self._forwarder = self._make()
+        self.rebuilt += 1
+        self._forwarder.start()
