@@ -44,5 +44,5 @@ DAEMON_NEVER_NEEDS = (
     "traceback",
     "uuid",
 )
-"""Imported by psutil, paho, pathlib, logging and dataclasses, and used by none of them in daily work: 2 MB of
+"""Imported by paho, pathlib, logging and dataclasses, and used by none of them in daily work: 2 MB of
 the daemon's 28, and milliseconds of `sinyal status`."""

@@ -1,13 +1,13 @@
 """The board itself: processor, memory, storage, temperature.
 
-Sources: psutil, statvfs(3), /sys/class/thermal.
+Sources: proc(5), statvfs(3), /sys/class/thermal.
 """
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+from agent.collectors.procfs import memory_used_pct, processor_times
 
 THERMAL_ZONES = Path("/sys/class/thermal")
 
@@ -34,17 +34,25 @@ class HostCollector:
     def __init__(self, state_folder: Path, thermal_zones: Path = THERMAL_ZONES) -> None:
         self._state_folder = state_folder
         self._thermal_zones = thermal_zones
-        psutil.cpu_percent(interval=None)  # the first call only sets the mark to count from
+        self._times_before = processor_times()
 
     def collect(self) -> HostReading:
         """Return the board's load now."""
         return HostReading(
-            cpu_pct=psutil.cpu_percent(interval=None),
+            cpu_pct=self._cpu_pct(),
             load1=os.getloadavg()[0],
-            mem_used_pct=psutil.virtual_memory().percent,
+            mem_used_pct=memory_used_pct(),
             disk_used_pct=disk_used_pct(self._state_folder),
             soc_temp_c=soc_temp_c(self._thermal_zones),
         )
+
+    def _cpu_pct(self) -> float | None:
+        before, self._times_before = self._times_before, processor_times()
+        if before is None or self._times_before is None:
+            return None
+        busy, ticks = (now - earlier for now, earlier in zip(self._times_before, before, strict=True))
+        # Idle time may go back a little: the kernel sums it up over processors that sleep.
+        return min(100.0, max(0.0, 100 * busy / ticks)) if ticks > 0 else None
 
 
 def disk_used_pct(folder: Path) -> float | None:

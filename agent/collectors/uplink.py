@@ -1,12 +1,12 @@
 """Traffic on the uplink's interface in the slot.
 
-Sources: interface counters through psutil, routes of proc(5).
+Sources: interface counters and routes of proc(5).
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+from agent.collectors import procfs
 
 ROUTES = Path("/proc/net/route")
 ROUTES_IPV6 = Path("/proc/net/ipv6_route")
@@ -40,12 +40,11 @@ class UplinkCollector:
         interface = self._interface
         if interface == "auto":
             interface = default_interface(self._routes, self._routes_ipv6) or ""
-        # nowrap=False: psutil's own wrap guessing would remember every interface that ever was.
-        counters = psutil.net_io_counters(pernic=True, nowrap=False).get(interface)
+        counters = procfs.interface_bytes().get(interface)
         last, self._last = self._last, None
         if counters is None:
             return UplinkReading(None, None)
-        received, sent = counters.bytes_recv, counters.bytes_sent
+        received, sent = counters
         self._last = (interface, received, sent)
         if last is None or last[0] != interface:
             return UplinkReading(None, None)

@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from agent import language
 from agent.demo.broker import embedded_broker
 from agent.demo.cable import Cable
-from agent.demo.view import View
+from agent.demo.view import Cost, View
 from agent.errors import BatchUnreadable, BrokerUnreachable, SinyalError
 from agent.language import _
 from agent.modem.simulator import Behaviour, SimulatedModem
@@ -81,8 +83,20 @@ def show(*, uplink_cut_s: float | None, run_for_s: float | None) -> int:
         agent = stack.enter_context(_agent(folder, str(modem.path), cable.port))
         with contextlib.suppress(KeyboardInterrupt):
             _watch(view, arrived, agent, cable, folder, uplink_cut_s=uplink_cut_s, run_for_s=run_for_s)
-        view.goodbye()
+        view.goodbye(_cost_of(agent.pid))
     return 0
+
+
+def _cost_of(pid: int) -> Cost | None:
+    """Return what the agent has cost this machine, None when it has ended already."""
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            times = process.cpu_times()
+            seconds = max(1.0, time.time() - process.create_time())
+            return Cost(process.memory_info().rss, (times.user + times.system) / seconds)
+    except psutil.Error:
+        return None
 
 
 def _interrupt(_number: int, _frame: object) -> None:

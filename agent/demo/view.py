@@ -3,6 +3,7 @@
 import json
 import textwrap
 from pathlib import Path
+from typing import NamedTuple
 
 from agent import __version__, screen
 from agent.contract.catalogue import Row
@@ -14,6 +15,13 @@ HEADER_EVERY = 18
 """Readings between two headers, so that one is always on a screen of 24 lines."""
 
 BAR_WIDTH = 8
+
+
+class Cost(NamedTuple):
+    """What the agent took of this machine: memory (RSS), and the share of one processor since its start."""
+
+    memory_bytes: int
+    processor_share: float
 
 
 class View:
@@ -109,8 +117,8 @@ class View:
         self._draining = waiting > 0
         _rule(_("the uplink is back; the newest readings come first, then the waiting ones"))
 
-    def goodbye(self) -> None:
-        """Sum up what arrived."""
+    def goodbye(self, cost: Cost | None) -> None:
+        """Sum up what arrived, and what the agent has cost."""
         _say("")
         if not self._rows:
             _say(_("No reading has arrived."))
@@ -127,6 +135,15 @@ class View:
             if not missing
             else ngettext("{n} reading is missing.", "{n} readings are missing.", missing).format(n=missing)
         )
+        if cost is not None:
+            _say(
+                _(
+                    "The agent took {memory} MB of memory and {cpu} % of one processor, its start included."
+                ).format(
+                    memory=screen.number(cost.memory_bytes / 1024 / 1024, 1),
+                    cpu=screen.number(100 * cost.processor_share, 1),
+                )
+            )
 
     def _gaps(self) -> int:
         seqs = [seq for _epoch, seq in self._seqs]

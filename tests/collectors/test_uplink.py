@@ -1,16 +1,9 @@
 from pathlib import Path
-from typing import NamedTuple
 
-import psutil
 import pytest
 
+from agent.collectors import procfs
 from agent.collectors.uplink import UplinkCollector, UplinkReading, default_interface
-
-
-class Counters(NamedTuple):
-    bytes_recv: int
-    bytes_sent: int
-
 
 HEADER = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
 WWAN = "wwan0\t00000000\t0100000A\t0003\t0\t0\t700\t00000000\t0\t0\t0\n"
@@ -42,21 +35,21 @@ def test_uplink_is_the_interface_of_the_cheapest_default_route(
     assert default_interface(tmp_path / "route", tmp_path / "ipv6_route") == expected
 
 
-def collect_all(monkeypatch: pytest.MonkeyPatch, *counted: dict[str, Counters]) -> list[UplinkReading]:
+def collect_all(monkeypatch: pytest.MonkeyPatch, *counted: dict[str, tuple[int, int]]) -> list[UplinkReading]:
     answers = iter(counted)
-    monkeypatch.setattr(psutil, "net_io_counters", lambda **_options: next(answers))
+    monkeypatch.setattr(procfs, "interface_bytes", lambda: next(answers))
     collector = UplinkCollector("wwan0")
     return [collector.collect() for _ in counted]
 
 
 def test_bytes_are_counted_between_two_readings(monkeypatch: pytest.MonkeyPatch) -> None:
-    readings = collect_all(monkeypatch, {"wwan0": Counters(1000, 100)}, {"wwan0": Counters(1500, 130)})
+    readings = collect_all(monkeypatch, {"wwan0": (1000, 100)}, {"wwan0": (1500, 130)})
 
     assert readings == [UplinkReading(None, None), UplinkReading(500, 30)]
 
 
 def test_a_counter_reset_with_its_interface_counts_from_zero(monkeypatch: pytest.MonkeyPatch) -> None:
-    readings = collect_all(monkeypatch, {"wwan0": Counters(1000, 100)}, {"wwan0": Counters(40, 7)})
+    readings = collect_all(monkeypatch, {"wwan0": (1000, 100)}, {"wwan0": (40, 7)})
 
     assert readings[-1] == UplinkReading(40, 7)
 
@@ -64,10 +57,10 @@ def test_a_counter_reset_with_its_interface_counts_from_zero(monkeypatch: pytest
 def test_an_interface_that_was_gone_starts_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     readings = collect_all(
         monkeypatch,
-        {"wwan0": Counters(1000, 100)},
+        {"wwan0": (1000, 100)},
         {},
-        {"wwan0": Counters(2000, 200)},
-        {"wwan0": Counters(2001, 202)},
+        {"wwan0": (2000, 200)},
+        {"wwan0": (2001, 202)},
     )
 
     assert readings[1:] == [UplinkReading(None, None), UplinkReading(None, None), UplinkReading(1, 2)]
