@@ -12,6 +12,7 @@ from pathlib import Path
 from agent.buffer import schema
 from agent.buffer.damaged_files import move_aside
 from agent.buffer.faults import FILE_ERRORS, Damaged, is_damage, primary_code
+from agent.buffer.log_check import SUSPECT_SEQS, may_lack_commits
 from agent.buffer.true_time import note_boot
 from agent.buffer.upgrade import upgrade_in_child
 from agent.language import _
@@ -41,7 +42,8 @@ class Database:
 
     epoch: eight hexadecimal digits made with the file. boot: how many boots this file has seen.
     columns: the catalogue's columns that the file has. max_pages: what max_bytes leaves for the file
-    without its log. damaged_file: where this opening moved an unreadable predecessor, or None.
+    without its log. damaged_file: where this opening moved an unreadable predecessor, or None. lacks_commits:
+    the end of its log may be lost, and with it rows that nobody can name.
     """
 
     connection: sqlite3.Connection
@@ -50,6 +52,7 @@ class Database:
     columns: tuple[str, ...]
     max_pages: int
     damaged_file: Path | None = None
+    lacks_commits: bool = False
 
 
 def file_bytes(path: Path) -> int:
@@ -74,30 +77,40 @@ def epoch_of_mark(mark: int) -> str:
 
 
 def open_database(
-    path: Path, *, max_bytes: int, boot_id_file: Path, check: bool, upgrade: bool, condemned: str = ""
+    path: Path,
+    *,
+    max_bytes: int,
+    boot_id_file: Path,
+    check: bool,
+    check_log: bool,
+    upgrade: bool,
+    condemned: str = "",
 ) -> Database:
     """Open the database at `path`, or make a new one; a damaged file is first moved aside.
 
-    check: read the whole file for damage, wanted after an unclean stop. upgrade: add the columns that
-    only the catalogue has. condemned: why the file is to be moved aside unseen, "" if it is not. Raises
-    sqlite3.Error or OSError, and leaves nothing open then.
+    check: read the whole file for damage, after an unclean stop. check_log: look whether the end of its log
+    may be lost, wanted when nobody knows which seqs were given. upgrade: add the columns that only the
+    catalogue has. condemned: why the file is to be moved aside unseen, "" if it is not.
+    Raises sqlite3.Error or OSError, and leaves nothing open then.
     """
     boot_id = _read_boot_id(boot_id_file)
     path = Path(os.path.realpath(path))  # beside a link there is no log
     try:
         if condemned:
             raise Damaged(condemned, move_aside(path))  # noqa: TRY301 -- goes the way of all damage
-        return _open(path, max_bytes, boot_id, check=check, upgrade=upgrade)
+        return _open(path, max_bytes, boot_id, check=check, check_log=check_log, upgrade=upgrade)
     except Damaged as damage:
         text = _("The reading database was damaged ({reason}); it is kept as {file}, a new one begins")
         # SQLite quotes what it found, which can be a whole page of garbage.
         reason = " ".join(str(damage).split())[:REASON_CHARACTERS]
         log.error("%s", text.format(reason=reason, file=damage.moved_to))  # noqa: TRY400 -- a sentence
-        fresh = _open(path, max_bytes, boot_id, check=False, upgrade=False)
+        fresh = _open(path, max_bytes, boot_id, check=False, check_log=False, upgrade=False)
         return replace(fresh, damaged_file=damage.moved_to)
 
 
-def _open(path: Path, max_bytes: int, boot_id: str, *, check: bool, upgrade: bool) -> Database:
+def _open(
+    path: Path, max_bytes: int, boot_id: str, *, check: bool, check_log: bool, upgrade: bool
+) -> Database:
     if file_bytes(log_file(path)) and not file_bytes(path):
         # SQLite would take this for a new database and delete the log, which may hold readings.
         raise Damaged(_("only its log is left"), move_aside(path))
@@ -111,13 +124,23 @@ def _open(path: Path, max_bytes: int, boot_id: str, *, check: bool, upgrade: boo
             connection.execute(f"PRAGMA {pragma}")
         if check:
             _check(connection)
+        lacks_commits = check_log and not new and may_lack_commits(connection, log_file(path))
+        if lacks_commits:
+            _leave_out_seqs(connection)
         epoch, boot = _create_missing(connection, path, boot_id)
         present = schema.file_columns(connection)
         wanted = schema.wanted_columns()
         if not (upgrade and wanted.keys() - present.keys()):
             _settle_log(connection)
             columns = tuple(name for name, declared in wanted.items() if present.get(name) == declared)
-            return Database(connection, epoch, boot, columns, _limit_pages(connection, max_bytes))
+            return Database(
+                connection,
+                epoch,
+                boot,
+                columns,
+                _limit_pages(connection, max_bytes),
+                lacks_commits=lacks_commits,
+            )
     except FILE_ERRORS as error:
         try:
             # Moved while still open: closing first would let SQLite remove the log.
@@ -130,7 +153,8 @@ def _open(path: Path, max_bytes: int, boot_id: str, *, check: bool, upgrade: boo
         raise Damaged(str(error), moved_to) from error
     connection.close()
     upgrade_in_child(path)
-    return _open(path, max_bytes, boot_id, check=False, upgrade=False)
+    opened = _open(path, max_bytes, boot_id, check=False, check_log=False, upgrade=False)
+    return replace(opened, lacks_commits=lacks_commits)
 
 
 def _check(connection: sqlite3.Connection) -> None:
@@ -168,6 +192,15 @@ def _create_missing(connection: sqlite3.Connection, path: Path, boot_id: str) ->
     if made:
         log.info(_("New reading database {path}, epoch {epoch}").format(path=path, epoch=epoch))
     return epoch, found[0]
+
+
+def _leave_out_seqs(connection: sqlite3.Connection) -> None:
+    """Leave out the seqs that lost rows may have had."""
+    connection.execute("BEGIN IMMEDIATE")
+    last_seq = schema.last_given_seq(connection)
+    connection.execute("DELETE FROM sqlite_sequence WHERE name = 'readings'")
+    connection.execute("INSERT INTO sqlite_sequence VALUES ('readings', ?)", (last_seq + SUSPECT_SEQS,))
+    connection.execute("COMMIT")
 
 
 def _identify(connection: sqlite3.Connection) -> tuple[str, bool]:

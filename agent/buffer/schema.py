@@ -103,3 +103,15 @@ def _fits(name: str, value: Value) -> bool:
         return False
     # Half a surrogate pair is a str in Python but no text that could be stored.
     return not isinstance(value, str) or value.encode(errors="ignore").decode() == value
+
+
+def last_given_seq(connection: sqlite3.Connection) -> int:
+    """Return the highest seq the file has given: as it says itself, or as its rows say if that is damaged.
+
+    A row given too low a seq would meet an older row, and be taken for one that is stored already.
+    """
+    query = (
+        "SELECT max(seq) FROM (SELECT seq FROM sqlite_sequence WHERE name = 'readings'"
+        " UNION ALL SELECT max(seq) FROM readings)"
+    )
+    return int(connection.execute(query).fetchone()[0] or 0)

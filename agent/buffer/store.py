@@ -20,18 +20,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from agent.buffer.damaged_files import files_to_search, remove_searched
 from agent.buffer.event_log import EventLog
 from agent.buffer.faults import FILE_ERRORS, explain, is_damage, is_disk_full, primary_code
+from agent.buffer.log_check import SUSPECT_SEQS, mark_at_rest, mark_in_use
 from agent.buffer.opening import Database, file_bytes, log_file, open_database
 from agent.buffer.ranges import SeqRange, SeqRanges
 from agent.buffer.retention import Holdings, Room, look_again, make_room
 from agent.buffer.rollup import end_of_rollup, whole_rollups_from, with_extremes
 from agent.buffer.room_costs import FULL, RoomCosts, count
-from agent.buffer.schema import storable, wanted_columns
+from agent.buffer.schema import last_given_seq, storable, wanted_columns
 from agent.buffer.true_time import TrueTimes
 from agent.contract.catalogue import Row, Value
 from agent.contract.events import Event, Evidence
@@ -123,6 +125,7 @@ class Store:
         self._quarantined = SeqRanges()
         self._events = EventLog()
         self._times: TrueTimes | None = None
+        self._is_marked = False
         self._costs = RoomCosts()
         self._stored_seq: int | None = None
         self._stored_seq_written: int | None = None
@@ -222,7 +225,7 @@ class Store:
             for first, last in reversed(runs) if newest else runs:
                 found = database.connection.execute(query, (first, last, max(limit, 0))).fetchall()
                 if found:
-                    rows = [_row(database.columns, values) for values in sorted(found)]
+                    rows = [_row(database.columns, values) for values in sorted(found, key=itemgetter(0))]
                     return with_extremes(database.connection, [*map(self._true_times().corrected, rows)])
             return []
 
@@ -429,6 +432,9 @@ class Store:
         self._open_again_at = self._write_again_at = 0.0
         try:
             self.commit()
+            if self._database is not None:
+                with self._explained():
+                    mark_at_rest(self._database.connection)
         finally:
             self._disconnect()
 
@@ -489,6 +495,8 @@ class Store:
         """
         connection = database.connection
         connection.execute("BEGIN IMMEDIATE")
+        if not self._is_marked:
+            mark_in_use(connection)
         self._costs.write(connection)
         room = Room()
         if prune:
@@ -515,6 +523,10 @@ class Store:
             )
         inserted = _insert(database, rows)
         connection.execute("COMMIT")
+        if not self._is_marked:
+            # The mark must be in the file itself, for the day on which its log is missing.
+            self._is_marked = True
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
         self._stored += inserted - room.rows
         self._unsent += inserted - room.unsent
@@ -582,11 +594,15 @@ class Store:
             max_bytes=self._max_bytes,
             boot_id_file=self._boot_id_file,
             check=self._check_wanted,
+            # Later this process knows which seqs it gave, and a commit that failed is no loss.
+            check_log=not self.epoch,
             upgrade=self._upgrade_wanted,
             condemned=self._condemned,
         )
         if database.damaged_file:
             self._note_damaged_file(database.damaged_file)
+        if database.lacks_commits:
+            self._note_cut_log()
         self._load(database)
         lacking = wanted_columns().keys() - set(database.columns)
         if lacking and self._upgrade_wanted:
@@ -602,15 +618,26 @@ class Store:
         self._stored_seq = written if held is None else max(held, written or 0)
         self.epoch, self.boot = database.epoch, database.boot
         self._times = TrueTimes(connection, boot=database.boot)
+        self._is_marked = False
         self._sent = SeqRanges([*_read_ranges(connection, "sent"), *self._marks])
         self._quarantined = SeqRanges(_read_ranges(connection, "quarantined"))
-        given = _last_given_seq(connection)
+        given = last_given_seq(connection)
         self._last_seq = max(self._last_seq, given)
         self._stored = _count(connection, [(1, self._last_seq)])
         self._unsent = _count(connection, self._waiting(1, self._last_seq))
         self._counted_epoch = self.epoch
         if files_to_search(Path(os.path.realpath(self.path))):
             self._salvage_at = time.monotonic()
+
+    def _note_cut_log(self) -> None:
+        log.warning(
+            _("The end of the log of {path} may be lost; reading numbers go on {skipped} later").format(
+                path=self.path, skipped=SUSPECT_SEQS
+            )
+        )
+        last = self._last_seq
+        evidence: Evidence = {"file": log_file(self.path).name, "seq_first": last - SUSPECT_SEQS + 1}
+        self.note_event("buffer", "damaged", {**evidence, "seq_last": last}, quality="unset")
 
     def _note_damaged_file(self, file: Path) -> None:
         self.damaged_file = file
@@ -732,18 +759,6 @@ def _read_ranges(connection: sqlite3.Connection, table: str) -> list[SeqRange]:
             damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
             raise damage
     return ranges
-
-
-def _last_given_seq(connection: sqlite3.Connection) -> int:
-    """Return the highest seq the file has given: as it says itself, or as its rows say if that is damaged.
-
-    A row given too low a seq would meet an older row, and be taken for one that is stored already.
-    """
-    query = (
-        "SELECT max(seq) FROM (SELECT seq FROM sqlite_sequence WHERE name = 'readings'"
-        " UNION ALL SELECT max(seq) FROM readings)"
-    )
-    return int(connection.execute(query).fetchone()[0] or 0)
 
 
 def _stored_seq(connection: sqlite3.Connection) -> int | None:
