@@ -16,6 +16,7 @@ from typing import Any
 
 from agent import __version__
 from agent.buffer.keeper import Keeper
+from agent.collectors.clients import ClientsCollector
 from agent.collectors.clock import AGENT_BIRTH_TS, ClockCollector, raise_to_floor
 from agent.collectors.host import HostCollector
 from agent.collectors.uplink import UplinkCollector
@@ -91,7 +92,8 @@ class Daemon:
                 self._clock,
                 self._modem,
                 HostCollector(state),
-                UplinkCollector(config.uplink.interface),
+                UplinkCollector(config.uplink.interface, memory_folder=config.paths.runtime),
+                ClientsCollector(config.lan.interface),
                 AgentCollector(self._keeper, lambda: self._forwarder.health().wire_bytes, time.time),
             ],
             self._keeper,
