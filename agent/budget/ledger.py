@@ -108,24 +108,21 @@ class Ledger:
         """Charge bytes before they are spent, durably, and return the billing day; raises StoreUnusable."""
         with self._lock:
             day = self._today()
-            self._spent += bytes_
             self._add(day, use, bytes_)
             try:
                 self._write(self._wanted_reserve())
             except StoreUnusable:
-                self._spent -= bytes_
                 self._add(day, use, -bytes_)
                 raise
             return day
 
-    def give_back(self, day: int, use: Use, bytes_: int) -> None:
-        """Take back what was held and not spent; of a month that is over it stays counted."""
+    def settle(self, day: int, use: Use, *, held: int, used: int) -> None:
+        """Put what was used in place of what was held; of a month that is over the larger one stays."""
         with self._lock:
-            if day not in self._days:
-                return
-            self._spent -= bytes_
-            self._add(day, use, -bytes_)
-            self._save()
+            self._spent += used
+            if day in self._days or used > held:
+                self._add(day, use, used - held)
+                self._save()
 
     def take_counts(self) -> None:
         """Charge what the watched totals have grown by."""
@@ -160,13 +157,22 @@ class Ledger:
         with self._lock:
             return self.limits.left(self._used(self._month())) > 0
 
-    def may_test(self, bytes_: int) -> bool:
-        """Return whether a speed test of at most so many bytes fits below 80 % of the cap."""
+    def may_test(self, bytes_: int, *, asked: bool = False) -> bool:
+        """Return whether a speed test of at most so many bytes fits below 80 % of the cap.
+
+        One that a person asked for may use what is left for readings as well.
+        """
         with self._lock:
-            return self._loaded and bytes_ <= self.limits.left_for_throughput(self._used(self._month()))
+            self.take_counts()
+            day, month = self._today(), self._month()
+            used = self._used(month)
+            left = self.limits.left_for_throughput(used)
+            if asked:
+                left = self.limits.left_for_readings(used, month.last - day)
+            return self._loaded and bytes_ <= left
 
     def spent_bytes(self) -> int:
-        """Return everything charged since this process began; may fall when a held part is given back."""
+        """Return everything that was used since this process began, what is held not yet counted."""
         with self._lock:
             self.take_counts()
             return self._spent

@@ -98,6 +98,7 @@ class Delivery:
         gateway: Gateway,
         memory: Memory,
         taken: Callable[[], int],
+        may_spend: Callable[[int], bool] = lambda _bytes: True,
     ) -> None:
         self._connection = connection
         self._rows = rows
@@ -105,6 +106,8 @@ class Delivery:
         self._gateway = gateway
         self._memory = memory
         self._taken = taken
+        self._may_spend = may_spend
+        self._over_budget = False
         self._under_way: dict[int, Parcel] = {}
         self._notices: deque[Parcel] = deque()
         self._fresh: deque[Parcel] = deque()
@@ -145,7 +148,7 @@ class Delivery:
         while (left_s := end - time.monotonic()) > 0:
             if not told:
                 self._fill()
-            if not told and not self._fresh and self._connection.room > 0:
+            if not told and (not self._fresh or self._over_budget) and self._connection.room > 0:
                 self._send(self._status("offline"))
                 told = True
             if told and not self._under_way:
@@ -168,12 +171,24 @@ class Delivery:
         if not may_send_readings:
             return None
         if self._fresh:
-            return self._fresh.popleft()
+            return self._affordable(self._fresh)
         if self._ending or now < self._pace.free_at:
             return None
         if self._backlog_may_wait and not self._backlog:
             self._prepare_backlog()
-        return self._backlog.popleft() if self._backlog else None
+        return self._affordable(self._backlog) if self._backlog else None
+
+    def _affordable(self, parcels: deque[Parcel]) -> Parcel | None:
+        """Return the next of these messages, or None while the budget has no bytes for it."""
+        allowed = self._may_spend(len(parcels[0].payload) + MESSAGE_OVERHEAD_BYTES)
+        if allowed == self._over_budget:
+            self._over_budget = not allowed
+            log.info(
+                _("readings are sent again")
+                if allowed
+                else _("the data budget of this month is used up; readings wait here, see: sinyal budget")
+            )
+        return parcels.popleft() if allowed else None
 
     def _may_send_readings(self, now: float) -> bool:
         pause = self._memory.pause

@@ -53,7 +53,8 @@ class Forwarder:
     """Sends the rows of `rows` to the broker, from its own thread, for as long as it takes.
 
     gateway_id is the client id and part of every topic; version, interval_s (of readings) and what
-    `inventory` returns are told to the centre. Nothing here blocks or raises into the caller.
+    `inventory` returns are told to the centre. may_send_readings is asked before each batch whether so many
+    bytes may be spent; status and inventory always go. Nothing here blocks or raises into the caller.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Forwarder:
         inventory: Callable[[], Mapping[str, object]],
         ack_timeout_s: float = ACK_TIMEOUT_S,
         will_delay_s: int = WILL_DELAY_S,
+        may_send_readings: Callable[[int], bool] = lambda _bytes: True,
     ) -> None:
         self._rows = rows
         self._addresses: tuple[Address, ...] = broker.addresses()
@@ -77,6 +79,7 @@ class Forwarder:
         self._ack_timeout_s = ack_timeout_s
         self._will_delay_s = will_delay_s
         self._memory = Memory()
+        self._may_send_readings = may_send_readings
         self._backoff = Backoff(publish.reconnect_max_s)
         self._address_at = 0
         self._taken = 0
@@ -175,7 +178,13 @@ class Forwarder:
         self._health = replace(self._health, connects=self._health.connects + 1)
         self._note_connected(connection.address, ("connected", connection.address))
         delivery = Delivery(
-            connection, self._rows, self._publish, self._gateway, self._memory, lambda: self._taken
+            connection,
+            self._rows,
+            self._publish,
+            self._gateway,
+            self._memory,
+            lambda: self._taken,
+            self._may_send_readings,
         )
         if not self._stopping.is_set():
             delivery.begin()

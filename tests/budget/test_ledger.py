@@ -239,7 +239,7 @@ def test_what_was_held_is_kept_by_a_kill_and_given_back_when_not_spent(store: St
     day = ledger.hold("throughput", 3_000_000)
     assert opened(store, clock).state().by_use["throughput"] == 3_000_000
 
-    ledger.give_back(day, "throughput", 1_000_000)
+    ledger.settle(day, "throughput", held=3_000_000, used=2_000_000)
     assert ledger.state().by_use["throughput"] == 2_000_000
     assert ledger.spent_bytes() == 2_000_000
 
