@@ -8,7 +8,7 @@ as used, under `other`. Who is about to send much asks first, and the reserve gr
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from agent.budget import tables
 from agent.budget.billing import DAY_S, Month, billing_day, billing_month
@@ -29,8 +29,7 @@ Now = Callable[[], tuple[float, bool]]
 """The wall clock in UTC seconds, and whether it can be believed."""
 
 
-@dataclass(frozen=True, slots=True)
-class BudgetState:
+class BudgetState(NamedTuple):
     """The month so far. by_use and today hold bytes by use, all uses named."""
 
     day: int
@@ -60,6 +59,7 @@ class Ledger:
         self._changed: set[int] = set()
         self._counters: list[tuple[Use, Callable[[], int], int]] = []
         self._loaded = False
+        self._known_from = 0
         self._anchor = (0, 0.0)
         self._unsaved = 0
         self._asked = 0
@@ -78,18 +78,22 @@ class Ledger:
             ts, trusted = self._now()
             # A clock that is not believed may show any day: then time goes on from the newest day known.
             start = billing_day(ts) if trusted or newest is None else newest
-            self._anchor = (start, time.clock_gettime(time.CLOCK_BOOTTIME))
-            first = min(
-                billing_month(start, self.limits.begins_on).first, newest if newest is not None else start
-            )
-            earlier, self._days = self._days, self._records.read(lambda c: tables.used_since(c, first))
-            for day, uses in earlier.items():
+            latest = start if newest is None else newest
+            first = min(billing_month(start, self.limits.begins_on).first, latest)
+            early, self._days = self._days, self._records.read(lambda c: tables.used_since(c, first))
+            self._known_from = first
+            for day, uses in early.items():
                 for use, used in uses.items():
                     self._add(day, use, used)
             if left_over:
-                self._add(newest if newest is not None else start, "other", left_over)
+                self._add(latest, "other", left_over)
+            self._anchor = (start, time.clock_gettime(time.CLOCK_BOOTTIME))
             self._loaded = True
-            self._write(RESERVE_BYTES)
+            try:
+                self._write(RESERVE_BYTES)
+            except StoreUnusable:
+                self._days, self._loaded = early, False
+                raise
 
     def watch(self, use: Use, total: Callable[[], int]) -> None:
         """Charge to `use` what a running total has grown by, whenever counts are taken."""
@@ -198,12 +202,29 @@ class Ledger:
 
     def _today(self) -> int:
         ts, trusted = self._now()
-        if trusted:
-            return billing_day(ts)
-        day, since_s = self._anchor
         if not self._loaded:
             return billing_day(ts)
-        return day + int((time.clock_gettime(time.CLOCK_BOOTTIME) - since_s) // DAY_S)
+        if not trusted:
+            day, since_s = self._anchor
+            return day + int((time.clock_gettime(time.CLOCK_BOOTTIME) - since_s) // DAY_S)
+        day = billing_day(ts)
+        return day if day >= self._known_from else self._gone_back_to(day)
+
+    def _gone_back_to(self, day: int) -> int:
+        """Take in an earlier month than is known, after a clock that was wrong; return its day.
+
+        While the database cannot be asked, the oldest day known stands for it.
+        """
+        first = billing_month(day, self.limits.begins_on).first
+        try:
+            found = self._records.read(lambda connection: tables.used_since(connection, first))
+        except StoreUnusable:
+            return self._known_from
+        for each, uses in found.items():
+            if each < self._known_from:
+                self._days[each] = uses
+        self._known_from = first
+        return day
 
     def _month(self) -> Month:
         return billing_month(self._today(), self.limits.begins_on)
@@ -246,6 +267,7 @@ class Ledger:
         first = self._month().first
         for day in [day for day in self._days if day < first]:
             del self._days[day]
+        self._known_from = max(self._known_from, first)
 
 
 def month_state(days: dict[int, dict[str, int]], limits: Limits, day: int) -> BudgetState:

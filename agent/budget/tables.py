@@ -91,9 +91,12 @@ def write_days(
     create(connection)
     connection.executemany("INSERT OR REPLACE INTO budget_days VALUES (?, ?, ?)", rows)
     connection.execute("INSERT OR REPLACE INTO budget_reserve VALUES (1, ?)", (reserve_bytes,))
-    connection.execute(
-        "DELETE FROM budget_days WHERE day < (SELECT max(day) FROM budget_days) - ?", (KEPT_DAYS,)
-    )
+    # By number and not by date: a clock that jumps ahead a year must not cost the year before.
+    # Asked first: as a subquery of the DELETE, SQLite 3.40 removes all rows when it finds none.
+    query = "SELECT DISTINCT day FROM budget_days ORDER BY day DESC LIMIT 1 OFFSET ?"
+    expired = connection.execute(query, (KEPT_DAYS,)).fetchone()
+    if expired is not None:
+        connection.execute("DELETE FROM budget_days WHERE day <= ?", expired)
 
 
 def insert_test(connection: sqlite3.Connection, test: Mapping[str, Any]) -> int:

@@ -15,10 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from agent import __version__
-from agent.budget.desk import Desk
-from agent.budget.ledger import Ledger
-from agent.budget.limits import limits_of
-from agent.budget.speed_tester import SpeedTester
 from agent.buffer.keeper import Keeper
 from agent.collectors.clients import ClientsCollector
 from agent.collectors.clock import AGENT_BIRTH_TS, ClockCollector, raise_to_floor
@@ -32,8 +28,8 @@ from agent.language import _
 from agent.modem.network_time import LATEST_AFTER_FLOOR_S
 from agent.modem.poll import ModemPoller
 from agent.pipeline.agent_reading import AgentCollector
-from agent.pipeline.budget_control import budget_answerers
 from agent.pipeline.control import ControlServer
+from agent.pipeline.measuring import Measuring
 from agent.pipeline.modem_control import modem_answerers
 from agent.pipeline.sampler import Sampler
 from agent.pipeline.snapshot import DaemonLock, write_snapshot
@@ -77,10 +73,12 @@ class Daemon:
         self._modem = ModemPoller(
             config.modem.port, sim_pin=config.modem.sim_pin, memory_file=state / MODEM_MEMORY_NAME
         )
-        self._ledger = Ledger(self._keeper, limits_of(config.budget), self._wall_clock)
-        self._desk = Desk(self._ledger, self._keeper, config.throughput, config.gateway.id)
+        uplink = UplinkCollector(config.uplink.interface, memory_folder=config.paths.runtime)
+        self._measuring = Measuring(
+            config, self._keeper, self._wall_clock, uplink.total_bytes, self._is_online
+        )
         self._control = ControlServer(
-            config.paths.runtime, {**modem_answerers(self._modem), **budget_answerers(self._desk)}
+            config.paths.runtime, {**modem_answerers(self._modem), **self._measuring.answerers()}
         )
         self._forwarder = Forwarder(
             self._keeper,
@@ -90,13 +88,9 @@ class Daemon:
             version=__version__,
             interval_s=config.readings.interval_s,
             inventory=self.inventory,
-            may_send_readings=self._ledger.may_send_readings,
+            may_send_readings=self._measuring.ledger.may_send_readings,
         )
-        self._ledger.watch("mqtt", lambda: self._forwarder.health().wire_bytes)
-        self._uplink = UplinkCollector(config.uplink.interface, memory_folder=config.paths.runtime)
-        self._speed_tester = SpeedTester(
-            self._desk, config.paths.runtime, self._wall_clock, self._uplink.total_bytes, self._is_online
-        )
+        self._measuring.ledger.watch("mqtt", lambda: self._forwarder.health().wire_bytes)
         self._forwarding = False
         self._clock = TrueClock(ClockCollector(), self._keeper, self._modem.network_time_ts)
         self._provisioned_ts = newest_file_ts(
@@ -107,9 +101,9 @@ class Daemon:
                 self._clock,
                 self._modem,
                 HostCollector(state),
-                self._uplink,
+                uplink,
                 ClientsCollector(config.lan.interface),
-                AgentCollector(self._keeper, self._ledger.spent_bytes, time.time),
+                AgentCollector(self._keeper, self._measuring.ledger.spent_bytes, time.time),
             ],
             self._keeper,
             catalogue(),
@@ -145,8 +139,7 @@ class Daemon:
             if not self._forwarding:
                 self._open_database()
             else:
-                self._ledger.take_counts()
-                self._speed_tester.tick()
+                self._measuring.tick()
             if not self._sampler.is_alive() or (self._forwarding and not self._forwarder.is_alive()):
                 log.critical(_("a worker has ended by itself; the agent stops so that it is started anew"))
                 code = 1
@@ -158,7 +151,7 @@ class Daemon:
         """Open the database and begin forwarding; until that works readings wait in the sampler's memory."""
         try:
             self._keeper.start()
-            self._ledger.load()
+            self._measuring.ledger.load()
         except StoreUnusable:
             # The sampler says so, once, when it meets the same failure.
             return
@@ -256,9 +249,7 @@ class Daemon:
             with contextlib.suppress(StoreUnusable):
                 self._keeper.commit()
             self._forwarder.stop(STOP_FORWARDER_S)
-            self._speed_tester.close()
-            with contextlib.suppress(StoreUnusable):
-                self._ledger.close()
+            self._measuring.close()
         self._show(stopped=True)
         self._keeper.close()
 

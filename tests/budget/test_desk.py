@@ -15,6 +15,8 @@ from agent.budget.speed_times import RETRIES, RETRY_S, WINDOWS, planned_ts, wind
 from agent.buffer.store import Store
 from agent.config.model import ThroughputConfig
 from agent.errors import SinyalError, UsageMistake
+from agent.pipeline.budget_control import budget_answerers
+from agent.pipeline.measuring import ASKS
 from tests.support.forwarding import wait_until
 from tests.support.speed_server import SpeedServer
 
@@ -284,3 +286,7 @@ def test_a_test_that_hangs_is_ended_with_the_agent_and_paid_in_full(store: Store
 
 def test_failed_holds_every_column_of_a_result() -> None:
     assert {*FAILED, "reason"} == set(DONE)
+
+
+def test_the_agent_names_every_question_it_can_answer(gateway: Gateway) -> None:
+    assert set(ASKS) == set(budget_answerers(gateway.desk))

@@ -14,7 +14,7 @@ from agent.budget.billing import billing_day, billing_month, date_of, day_begins
 from agent.budget.ledger import BULK_BYTES, RESERVE_BYTES, Ledger
 from agent.budget.limits import LIVENESS_BYTES_A_DAY, Limits, limits_of
 from agent.budget.report import budget_document
-from agent.budget.tables import used_since
+from agent.budget.tables import KEPT_DAYS, used_since, write_days
 from agent.buffer.store import Store
 from agent.config.model import BudgetConfig
 from agent.errors import StoreUnusable
@@ -176,6 +176,63 @@ def test_a_disk_that_fails_delays_writing_but_not_counting(store: Store) -> None
     ledger.charge("mqtt", 1)
 
     assert opened(store, clock).state().used == 50_001 + RESERVE_BYTES
+
+
+def test_a_start_that_fails_and_is_tried_again_counts_nothing_twice(store: Store) -> None:
+    clock = Clock()
+    opened(store, clock).charge("mqtt", 5000)
+
+    class Sick:
+        fails = True
+
+        def read(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
+            return store.read(work)
+
+        def write(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
+            if self.fails:
+                raise StoreUnusable("full")
+            return store.write(work)
+
+    sick = Sick()
+    ledger = Ledger(sick, Limits(300_000_000, 1, 0), clock)
+    ledger.charge("probes", 84)
+    for _ in range(3):
+        with pytest.raises(StoreUnusable):
+            ledger.load()
+    sick.fails = False
+    ledger.load()
+
+    # The 5,000 were never written: the reserve stands for them.
+    assert ledger.state().by_use == {"mqtt": 0, "probes": 84, "throughput": 0, "other": RESERVE_BYTES}
+
+
+def test_a_clock_that_was_wrong_for_a_while_costs_no_figures(store: Store) -> None:
+    clock = Clock()
+    ledger = opened(store, clock)
+    ledger.charge("mqtt", 1000)
+    ledger.close()
+    clock.ts = NOON_TS + 500 * 86400
+    ledger = opened(store, clock)
+    ledger.charge("mqtt", 10)
+    ledger.close()
+    clock.trusted = False
+    ledger = opened(store, clock)
+    clock.ts, clock.trusted = NOON_TS, True
+    ledger.charge("mqtt", 1)
+    ledger.close()
+
+    assert opened(store, clock).state().used == 1001
+
+
+def test_the_newest_days_are_kept_however_far_the_clock_has_jumped(store: Store) -> None:
+    for days in (range(100, 600), range(9000, 9010)):
+        rows = [(day, "mqtt", 1) for day in days]
+        store.write(lambda c, rows=rows: write_days(c, rows, reserve_bytes=0))  # type: ignore[misc]
+
+    kept = store.read(lambda c: used_since(c, 0))
+
+    assert len(kept) == KEPT_DAYS
+    assert min(kept) == 210 and max(kept) == 9009
 
 
 STAGES = [
