@@ -3,6 +3,7 @@
 REQUEST is a JSON object: engine, url, ca_file (or null), down_bytes, up_bytes, cost_bytes, language.
 Prints JSON lines: {"direction", "bytes", "seconds"} on the way, and at last {"state": "done"/"failed",
 "server", "bytes", "seconds", "rtt_ms", "down_kbit_s", "up_kbit_s", "reason", "next_step"}.
+SIGTERM ends it with what it has cost so far.
 HTTP, TLS and speedtest-cli are loaded here only, so the daemon never holds them.
 """
 
@@ -11,8 +12,9 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from agent.budget.speed_size import SpeedSize
 from agent.errors import SinyalError
@@ -22,6 +24,15 @@ PROGRESS_EVERY_S = 0.25
 
 WHOLE_LIMIT_S = 50
 """After this time the process ends without a word, and the test is paid in full."""
+
+NOTHING_FOUND: Mapping[str, Any] = {
+    "reason": None,
+    "next_step": "",
+    "rtt_ms": None,
+    "down_kbit_s": None,
+    "up_kbit_s": None,
+}
+"""What is told of a test beside its state and cost, before it has found anything."""
 
 
 class _Engine(Protocol):
@@ -53,8 +64,8 @@ class _Teller:
         os.write(self._descriptor, json.dumps(document, ensure_ascii=False).encode() + b"\n")
 
 
-def main() -> int:
-    """Run the test that the first argument asks for; return 0 when it gave rates."""
+def main() -> NoReturn:
+    """Run the test that the first argument asks for, and end with 0 when it gave rates."""
     # Ctrl-C is for the one who started this; and no server, however slowly it drips, keeps it here.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.alarm(WHOLE_LIMIT_S)
@@ -64,17 +75,20 @@ def main() -> int:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     engine = _engine(request, teller)
     began = time.monotonic()
-    result: dict[str, Any] = {"rtt_ms": None, "down_kbit_s": None, "up_kbit_s": None}
+
+    def leave(result: Mapping[str, Any]) -> NoReturn:
+        cost = {"server": engine.server, "bytes": engine.wire_bytes}
+        teller.tell({**NOTHING_FOUND, **result, **cost, "seconds": round(time.monotonic() - began, 2)})
+        # Without the ends of the interpreter: threads of speedtest-cli may still hang in a transfer.
+        os._exit(0 if result["state"] == "done" else 1)
+
+    signal.signal(signal.SIGTERM, lambda *_: leave({"state": "failed", "reason": "interrupted"}))
     try:
-        result.update(engine.run(), state="done", reason=None, next_step="")
+        leave({"state": "done", **engine.run()})
     except SinyalError as fault:
-        result.update(state="failed", reason=fault.what, next_step=fault.next_step)
+        leave({"state": "failed", "reason": fault.what, "next_step": fault.next_step})
     except Exception as fault:  # noqa: BLE001 -- the edge of the process: what it cost must be told anyhow
-        result.update(state="failed", reason=f"{type(fault).__name__}: {fault}", next_step="")
-    result.update(server=engine.server, bytes=engine.wire_bytes, seconds=round(time.monotonic() - began, 2))
-    teller.tell(result)
-    # Without the ends of the interpreter: threads of speedtest-cli may still hang in a transfer.
-    os._exit(0 if result["state"] == "done" else 1)
+        leave({"state": "failed", "reason": f"{type(fault).__name__}: {fault}"})
 
 
 def _engine(request: dict[str, Any], teller: _Teller) -> _Engine:
@@ -87,22 +101,14 @@ def _engine(request: dict[str, Any], teller: _Teller) -> _Engine:
     try:
         from agent.budget.speed_ookla import OoklaEngine
     except ImportError:
-        teller.tell(
-            {
-                "state": "failed",
-                "reason": _("speedtest-cli is not installed"),
-                "next_step": _("set throughput.engine to https, or install speedtest-cli"),
-                "server": "",
-                "bytes": 0,
-                "seconds": 0.0,
-                "rtt_ms": None,
-                "down_kbit_s": None,
-                "up_kbit_s": None,
-            }
-        )
+        reason = {
+            "reason": _("speedtest-cli is not installed"),
+            "next_step": _("set throughput.engine to https, or install speedtest-cli"),
+        }
+        teller.tell({**NOTHING_FOUND, "state": "failed", "server": "", "bytes": 0, "seconds": 0.0, **reason})
         os._exit(1)
     return OoklaEngine(request["url"], size, teller.progress)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -122,15 +122,21 @@ class _Connection:
 
 
 class HttpsEngine:
-    """One test. wire_bytes is what it has cost so far, also when it fails."""
+    """One test against the server at `url`."""
 
     def __init__(self, url: str, ca_file: Path | None, size: SpeedSize, progress: Progress) -> None:
         self._url = url
         self._ca_file = ca_file
         self._size = size
         self._progress = progress
-        self.wire_bytes = 0
+        self._paid_bytes = 0
+        self._open: _Connection | None = None
         self.server = urlsplit(url).hostname or ""
+
+    @property
+    def wire_bytes(self) -> int:
+        """Return what the test has cost so far."""
+        return self._paid_bytes + (self._open.counts()[0] if self._open is not None else 0)
 
     def run(self) -> dict[str, Any]:
         """Return rtt_ms, down_kbit_s and up_kbit_s; raises SinyalError."""
@@ -153,7 +159,7 @@ class HttpsEngine:
             ) from None
 
     def _down(self) -> tuple[float, float]:
-        connection = _Connection(self._url, self._ca_file, window_bytes=self._size.window_bytes)
+        connection = self._connection(window_bytes=self._size.window_bytes)
         wanted = self._size.down_payload_bytes
         left_over = 0
         try:
@@ -202,7 +208,7 @@ class HttpsEngine:
         return got
 
     def _up(self) -> float:
-        connection = _Connection(self._url, self._ca_file)
+        connection = self._connection()
         wanted = self._size.up_payload_bytes
         # Random, because some operators compress; the same piece again and again, because memory is short.
         piece = os.urandom(CHUNK_BYTES)
@@ -235,8 +241,12 @@ class HttpsEngine:
         finally:
             self._pay(connection)
 
+    def _connection(self, *, window_bytes: int | None = None) -> _Connection:
+        self._open = _Connection(self._url, self._ca_file, window_bytes=window_bytes)
+        return self._open
+
     def _pay(self, connection: _Connection, *, extra: int = 0) -> None:
-        self.wire_bytes += connection.end() + extra
+        self._paid_bytes += connection.end() + extra
 
 
 def _kbit_s(bytes_: int, seconds: float) -> float:

@@ -79,7 +79,9 @@ class ByteCap:
         """Count a connection that ends for the last time."""
         twin = self._open.pop(number, None)
         if twin is not None:
-            self._closed_wire_bytes += (wire_bytes(twin) or (0, 0))[0] + HANDSHAKE_BYTES
+            # The other end of one that was cut does not know it yet: its window is on the bill.
+            under_way = WINDOW_BYTES if self.left <= 0 else 0
+            self._closed_wire_bytes += (wire_bytes(twin) or (0, 0))[0] + HANDSHAKE_BYTES + under_way
             with contextlib.suppress(OSError):
                 twin.shutdown(socket.SHUT_RDWR)
             twin.close()

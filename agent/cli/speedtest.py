@@ -16,7 +16,6 @@ from agent.errors import SinyalError, UsageMistake
 from agent.language import N_, _, current_language
 from agent.pipeline.budget_client import ask_budget
 
-CHILD_LIMIT_S = 60
 HISTORY_TESTS = 10
 
 YES = {"y", "ya", "yes"}
@@ -95,26 +94,33 @@ def _wanted(offer: Mapping[str, Any]) -> bool:
 
 
 def _test(request: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """Run the child; return its result and the next step it advises. Ctrl-C ends it, at its full price."""
+    """Run the child; return its result and the next step it advises. Ctrl-C ends it."""
     asked = {**request, "language": current_language()}
     command = [sys.executable, "-W", "ignore", "-m", "agent.budget.speed_child", json.dumps(asked)]
+    told: dict[str, Any] = {}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as child:
-        assert child.stdout is not None
-        told: dict[str, Any] = {}
         try:
-            for line in child.stdout:
-                with contextlib.suppress(ValueError):
-                    told = json.loads(line)
-                    _show_progress(told)
-            child.wait(CHILD_LIMIT_S)
+            told = _listen(child)
         except KeyboardInterrupt:
-            told = {**FAILED, "reason": "interrupted"}
+            child.terminate()
+            told = _listen(child)
         finally:
             child.kill()
             _end_progress()
     if "state" not in told:
         told = {**FAILED, "reason": "ended_early"}
     return told, str(told.get("next_step", ""))
+
+
+def _listen(child: "subprocess.Popen[str]") -> dict[str, Any]:
+    """Return the last thing that the child says; it ends by itself within a minute."""
+    assert child.stdout is not None
+    told: dict[str, Any] = {}
+    for line in child.stdout:
+        with contextlib.suppress(ValueError):
+            told = json.loads(line)
+            _show_progress(told)
+    return told
 
 
 def _show_progress(told: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ from agent.budget.desk import Desk
 from agent.budget.ledger import Ledger, month_state
 from agent.budget.limits import limits_of
 from agent.budget.report import budget_document
+from agent.buffer.opening import file_bytes, log_file
 from agent.buffer.store import Store
 from agent.collectors.clock import AGENT_BIRTH_TS
 from agent.config.model import Config
@@ -45,6 +46,7 @@ def ask_budget(config: Config, ask: str, **details: object) -> dict[str, Any]:
         return answer
     finally:
         store.close()
+        _give_to_owner(config.paths.state)
 
 
 def budget_document_now(config: Config) -> dict[str, Any]:
@@ -56,7 +58,7 @@ def budget_document_now(config: Config) -> dict[str, Any]:
     day = billing_day(now_ts)
     database = config.paths.state / DATABASE_NAME
     days: dict[int, dict[str, int]] = {}
-    if database.exists():
+    if _exists(database):
         first = billing_month(day, limits.begins_on).first
         days, reserve = _read(database, first)
         if reserve:
@@ -71,40 +73,66 @@ def _now() -> tuple[float, bool]:
 
 
 def _daemon_runs(config: Config) -> bool:
-    return config.paths.runtime.is_dir() and daemon_runs(config.paths.runtime)
+    return daemon_runs(config.paths.runtime)
 
 
 def _read(database: Path, first_day: int) -> tuple[dict[int, dict[str, int]], int]:
-    uri = f"{database.absolute().as_uri()}?mode=ro"
-    try:
-        connection = sqlite3.connect(uri, uri=True, timeout=1.0)
+    # Without a log nothing is missing, and an immutable file gets no side files that somebody else would own.
+    has_log = file_bytes(log_file(database)) > 0
+    failure: sqlite3.Error | None = None
+    for mode in ("mode=ro", "immutable=1") if has_log else ("immutable=1",):
         try:
-            return tables.used_since(connection, first_day), tables.reserve(connection)
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        if not os.access(database, os.R_OK):
-            raise NoPermission(
-                _("no permission to read {path}").format(path=database),
-                _("use sudo, or add this user to the group sinyal"),
-            ) from None
-        raise StoreUnusable(
-            _("The reading database {path} cannot be read: {reason}").format(path=database, reason=error),
-            _("start the agent, then ask again"),
+            uri = f"{database.absolute().as_uri()}?{mode}"
+            connection = sqlite3.connect(uri, uri=True, timeout=1.0)
+            try:
+                return tables.used_since(connection, first_day), tables.reserve(connection)
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            failure = error
+    if not os.access(database, os.R_OK, effective_ids=True):
+        raise NoPermission(
+            _("no permission to read {path}").format(path=database),
+            _("use sudo, or add this user to the group sinyal"),
+        )
+    raise StoreUnusable(
+        _("The reading database {path} cannot be read: {reason}").format(path=database, reason=failure),
+        _("start the agent, then ask again"),
+    )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except PermissionError:
+        raise NoPermission(
+            _("no permission to read {path}").format(path=path),
+            _("use sudo, or add this user to the group sinyal"),
         ) from None
+    except OSError:
+        return False
+    return True
 
 
 def _require_folder(state: Path) -> None:
-    if not state.is_dir():
+    if not _exists(state):
         raise SinyalError(
             _("there is no folder {folder}").format(folder=state),
             _("start the agent once, or correct paths.state"),
         )
-    if not os.access(state, os.W_OK | os.X_OK):
+    if not os.access(state, os.W_OK | os.X_OK, effective_ids=True):
         raise NoPermission(
             _("no permission to write in {folder}").format(folder=state),
             _("run as the user sinyal or with sudo"),
         )
+
+
+def _give_to_owner(state: Path) -> None:
+    """Let a database that root has just made belong to the agent's user, as its folder does."""
+    if os.geteuid() == 0:
+        owner = state.stat()
+        for file in state.glob(f"{DATABASE_NAME}*"):
+            os.chown(file, owner.st_uid, owner.st_gid)
 
 
 def _store(config: Config) -> Store:

@@ -1,6 +1,7 @@
 import json
 import os
 import pty
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from tests.pipeline.whole_gateway import wait_until
 from tests.support.mosquitto import Mosquitto, mosquitto
+from tests.support.shaper import Shaper
 from tests.support.speed_server import SpeedServer
 
 
@@ -160,6 +162,47 @@ def test_a_failing_test_is_one_line_with_a_next_step_and_is_paid(box: Box) -> No
     assert shown.returncode == 1
     assert len(shown.stderr.splitlines()) == 1 and "Next step:" in shown.stderr
     assert 0 < box.json("budget")["by_use"]["throughput"] < 10_000
+
+
+def test_ctrl_c_ends_a_test_and_pays_what_it_used(box: Box) -> None:
+    (box.folder / "state").mkdir()
+    with SpeedServer() as server, Shaper(server.port, bytes_per_s=8000) as link:
+        box.configure(url=f"http://127.0.0.1:{link.port}/x/")
+        child = subprocess.Popen(
+            [sys.executable, "-m", "agent", "speedtest", "--yes"],
+            env=box.environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        wait_until("some bytes have come", lambda: link.down_bytes > 10_000)
+        os.killpg(child.pid, signal.SIGINT)
+        _out, err = child.communicate(timeout=30)
+
+    assert child.returncode == 1
+    assert "stopped by hand" in err and "Traceback" not in err
+    assert 10_000 < box.json("budget")["by_use"]["throughput"] < 200_000
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files for others")
+def test_a_database_that_root_makes_belongs_to_the_agents_user(box: Box) -> None:
+    state = box.folder / "state"
+    state.mkdir()
+    os.chown(state, 65534, 65534)
+
+    assert box.json("speedtest", "--history") == {"tests": []}
+
+    assert {file.stat().st_uid for file in state.iterdir()} == {65534}
+
+
+def test_reading_the_budget_leaves_no_file_behind(box: Box) -> None:
+    (box.folder / "state").mkdir()
+    box.json("speedtest", "--history")
+    before = sorted((box.folder / "state").iterdir())
+
+    box.json("budget")
+
+    assert sorted((box.folder / "state").iterdir()) == before
 
 
 def test_the_budget_outlives_kill_9_of_the_agent(box: Box, broker: Mosquitto) -> None:
