@@ -104,6 +104,34 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
             pattern="[A-Za-z0-9][A-Za-z0-9._@-]{0,14}",
         ),
     },
+    "lan": {
+        "interface": Text(
+            "Network interface to the village",
+            N_('"auto" or a name like "br-lan", at most 15 characters'),
+            word="auto",
+            pattern="[A-Za-z0-9][A-Za-z0-9._@-]{0,14}",
+        ),
+    },
+    "budget": {
+        "profile": Word("Kind of connection: a paid quota, or none", "prepaid", "unlimited"),
+        "month_bytes": Whole(
+            "What the agent itself may use in a month, in bytes", 1_000_000, 10**12, default=300_000_000
+        ),
+        "day_of_month": Whole("Day on which the paid month begins, in WIB", 1, 28, default=1),
+        "rupiah_per_mb": Number("Price of 1 MB in rupiah; 0 = show none", 0, 1_000_000, default=0),
+    },
+    "throughput": {
+        "url": Text(
+            "LibreSpeed server for speed tests",
+            N_('"" or an address like "https://speed.example/backend/"'),
+            pattern=r"https?://[^\s/?#@]+(/[^\s?#]*)?",
+        ),
+        "engine": Word("How speed is tested", "https", "speedtest-cli"),
+        "tests_per_day": Whole(
+            "Tests a day (2: evening and night, 1: evening, 0: on request)", 0, 2, default=2
+        ),
+        "ca_file": FilePath("Certificate of that server's CA", default=None),
+    },
 }
 """The rule of every key, by section and key."""
 

@@ -157,6 +157,36 @@ class UplinkConfig(_Section):
 
 
 @dataclass(frozen=True, slots=True)
+class LanConfig(_Section):
+    """`[lan]`: the network of the village, whose devices are counted."""
+
+    section = "lan"
+    interface: str = DEFAULTS["lan.interface"]
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetConfig(_Section):
+    """`[budget]`: what the agent itself may send and receive in a paid month."""
+
+    section = "budget"
+    profile: str = DEFAULTS["budget.profile"]
+    month_bytes: int = DEFAULTS["budget.month_bytes"]
+    day_of_month: int = DEFAULTS["budget.day_of_month"]
+    rupiah_per_mb: float = DEFAULTS["budget.rupiah_per_mb"]
+
+
+@dataclass(frozen=True, slots=True)
+class ThroughputConfig(_Section):
+    """`[throughput]`: the speed tests. With an empty url and the engine "https" there are none."""
+
+    section = "throughput"
+    url: str = DEFAULTS["throughput.url"]
+    engine: str = DEFAULTS["throughput.engine"]
+    tests_per_day: int = DEFAULTS["throughput.tests_per_day"]
+    ca_file: Path | None = DEFAULTS["throughput.ca_file"]
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole configuration; `Config()` holds every default."""
 
@@ -168,6 +198,9 @@ class Config:
     broker: BrokerConfig = BrokerConfig()
     publish: PublishConfig = PublishConfig()
     uplink: UplinkConfig = UplinkConfig()
+    lan: LanConfig = LanConfig()
+    budget: BudgetConfig = BudgetConfig()
+    throughput: ThroughputConfig = ThroughputConfig()
 
     def effective_commit_interval_s(self) -> float:
         """Return what a power cut may cost, in seconds: the number set, 0 included, else the interval."""

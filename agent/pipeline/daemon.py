@@ -16,6 +16,7 @@ from typing import Any
 
 from agent import __version__
 from agent.buffer.keeper import Keeper
+from agent.collectors.clients import ClientsCollector
 from agent.collectors.clock import AGENT_BIRTH_TS, ClockCollector, raise_to_floor
 from agent.collectors.host import HostCollector
 from agent.collectors.uplink import UplinkCollector
@@ -28,6 +29,7 @@ from agent.modem.poll import ModemPoller
 from agent.pipeline.agent_reading import AgentCollector
 from agent.pipeline.buffer_control import buffer_answerers
 from agent.pipeline.control import ControlServer
+from agent.pipeline.measuring import Measuring
 from agent.pipeline.modem_control import modem_answerers
 from agent.pipeline.sampler import Sampler
 from agent.pipeline.snapshot import DaemonLock, shown_link, shown_queue, write_snapshot
@@ -73,15 +75,21 @@ class Daemon:
         self._modem = ModemPoller(
             config.modem.port, sim_pin=config.modem.sim_pin, memory_file=state / MODEM_MEMORY_NAME
         )
+        uplink = UplinkCollector(config.uplink.interface, memory_folder=config.paths.runtime)
+        self._measuring = Measuring(
+            config, self._keeper, self._wall_clock, uplink.total_bytes, self._is_online
+        )
         self._control = ControlServer(
             config.paths.runtime,
             {
                 **modem_answerers(self._modem),
                 **buffer_answerers(self._keeper, state / DATABASE_NAME, config.buffer.max_bytes),
+                **self._measuring.answerers(),
             },
         )
         self._clock = TrueClock(ClockCollector(), self._keeper, self._modem.network_time_ts)
         self._forwarder = SteadyForwarder(self._make_forwarder)
+        self._measuring.ledger.watch("mqtt", lambda: self._forwarder.health().wire_bytes)
         self._forwarding = False
         self._provisioned_ts = newest_file_ts(
             [file, config.broker.ca_file, config.broker.cert_file, config.broker.key_file]
@@ -91,8 +99,9 @@ class Daemon:
                 self._clock,
                 self._modem,
                 HostCollector(state),
-                UplinkCollector(config.uplink.interface),
-                AgentCollector(self._keeper, lambda: self._forwarder.health().wire_bytes, time.time),
+                uplink,
+                ClientsCollector(config.lan.interface),
+                AgentCollector(self._keeper, self._measuring.ledger.spent_bytes, time.time),
             ],
             self._keeper,
             catalogue(),
@@ -112,6 +121,7 @@ class Daemon:
             inventory=self.inventory,
             clock_is_trusted=lambda: self._clock.is_trusted,
             hear_time=self._clock.hear_from_centre,
+            may_send_readings=self._measuring.ledger.may_send_readings,
         )
 
     def inventory(self) -> Mapping[str, object]:
@@ -141,6 +151,8 @@ class Daemon:
         while not self._stop.wait(LOOK_AFTER_S):
             if not self._forwarding:
                 self._open_database()
+            else:
+                self._measuring.tick()
             self._forwarder.look_after()
             if not self._sampler.is_alive():
                 log.critical(_("a worker has ended by itself; the agent stops so that it is started anew"))
@@ -153,6 +165,7 @@ class Daemon:
         """Open the database and begin forwarding; until that works readings wait in the sampler's memory."""
         try:
             self._keeper.start()
+            self._measuring.ledger.load()
         except StoreUnusable:
             # The sampler says so, once, when it meets the same failure.
             return
@@ -177,6 +190,14 @@ class Daemon:
             shown = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(floor_ts))
             log.warning(_("the system clock was never set; it begins at {when}").format(when=shown))
             self._keeper.note_event("clock", "raised_to_floor", {"floor_ts": floor_ts})
+
+    def _wall_clock(self) -> tuple[float, bool]:
+        """Return UTC seconds, and whether the last reading found that they can be believed."""
+        quality = (self._sampler.health.last_row or {}).get("ts_quality", "unset")
+        return time.time(), quality != "unset"
+
+    def _is_online(self) -> bool:
+        return (self._sampler.health.last_row or {}).get("link_up") != 0
 
     def _on_reading(self) -> None:
         self._forwarder.wake()
@@ -230,6 +251,7 @@ class Daemon:
             with contextlib.suppress(StoreUnusable):
                 self._keeper.commit()
             self._forwarder.stop(STOP_FORWARDER_S)
+            self._measuring.close()
         self._show(stopped=True)
         self._keeper.close()
 

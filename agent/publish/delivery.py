@@ -38,6 +38,9 @@ GOODBYE_S = 2.0
 SMALLEST_LIMIT_BYTES = 512
 """A message must be allowed to hold at least one reading, with nearly all metrics in it."""
 
+LARGE_BATCH_BYTES = 8192
+"""What a batch may cost at most, for the data budget."""
+
 _TOO_LARGE = 149
 _FAILURE = 128
 
@@ -60,11 +63,15 @@ class Delivery:
         gateway: Gateway,
         memory: Memory,
         counters: Counters,
+        may_spend: Callable[[int], bool] = lambda _bytes: True,
     ) -> None:
         self._connection = connection
         self._store = store
         self._gateway = gateway
         self._memory = memory
+        self._may_spend = may_spend
+        self._over_budget = False
+        self._batch_costs_bytes = min(publish.max_payload_bytes, LARGE_BATCH_BYTES) + MESSAGE_OVERHEAD_BYTES
         self._under_way: dict[int, Parcel] = {}
         self._notices: deque[Parcel] = deque()
         self._waits_to_be_alone: Parcel | None = None
@@ -113,7 +120,8 @@ class Delivery:
         while (left_s := end - time.monotonic()) > 0:
             if not told:
                 self._fill()
-            if not told and not self._readings.has_fresh and self._may_say_goodbye():
+            nothing_fresh = not self._readings.has_fresh or self._over_budget
+            if not told and nothing_fresh and self._may_say_goodbye():
                 self._send(self._status("offline"))
                 told = True
             if told and not self._under_way:
@@ -167,7 +175,7 @@ class Delivery:
         return parcel
 
     def _chosen(self, now: float) -> Parcel | None:
-        may_send_readings = self._may_send_readings(now)
+        may_send_readings = self._may_send_readings(now) and self._can_pay()
         if may_send_readings and self._readings.fresh_is_due(now) and self._readings.prepare_fresh(now):
             self._note_inventory()
         if self._notices:
@@ -192,6 +200,18 @@ class Delivery:
         if parcel is None and not self._under_way and self._listener.wants_to_ask():
             self._listener.ask(now)
         return parcel
+
+    def _can_pay(self) -> bool:
+        """Return whether the data budget has room for a batch; said once when that changes."""
+        can_pay = self._may_spend(self._batch_costs_bytes)
+        if can_pay == self._over_budget:
+            self._over_budget = not can_pay
+            log.info(
+                _("readings are sent again")
+                if can_pay
+                else _("the data budget of this month is used up; readings wait here, see: sinyal budget")
+            )
+        return can_pay
 
     def _may_send_readings(self, now: float) -> bool:
         pause = self._memory.pause

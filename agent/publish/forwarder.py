@@ -72,10 +72,11 @@ class Forwarder:
     """Sends the rows of `rows` to the broker, from its own thread, for as long as it takes.
 
     gateway_id is the client id and part of every topic; version, interval_s (of readings) and what
-    `inventory` returns are told to the centre. clock_is_trusted says whether the wall clock has been set:
-    before that, a certificate that seems out of its time is the clock's fault. hear_time takes the UTC second
-    that the centre tells. uptime_s gives the seconds since the board booted. Nothing here blocks or raises
-    into the caller.
+    `inventory` returns are told to the centre. may_send_readings is asked before each batch whether so many
+    bytes may be spent; status, inventory and events always go. clock_is_trusted says whether the wall clock
+    has been set: before that, a certificate that seems out of its time is the clock's fault. hear_time takes
+    the UTC second that the centre tells. uptime_s gives the seconds since the board booted. Nothing here
+    blocks or raises into the caller.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Forwarder:
         clock_is_trusted: Callable[[], bool] = lambda: True,
         hear_time: Callable[[int], None] = lambda _ts: None,
         uptime_s: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
+        may_send_readings: Callable[[int], bool] = lambda _bytes: True,
     ) -> None:
         self._rows = rows
         self._store = PatientStore(rows)
@@ -106,6 +108,7 @@ class Forwarder:
         self._ack_timeout_s = ack_timeout_s
         self._will_delay_s = will_delay_s
         self._memory = Memory(hear_time=hear_time)
+        self._may_send_readings = may_send_readings
         self._backoff = Backoff(publish.reconnect_max_s)
         self._address_at = 0
         self._taken = 0
@@ -253,7 +256,15 @@ class Forwarder:
         self._health = replace(self._health, connects=self._health.connects + 1, attempts=0)
         self._note_connected(connection.address, ("connected", connection.address))
         counters = Counters(lambda: self._taken, lambda: self._announced)
-        delivery = Delivery(connection, self._store, self._publish, self._gateway, self._memory, counters)
+        delivery = Delivery(
+            connection,
+            self._store,
+            self._publish,
+            self._gateway,
+            self._memory,
+            counters,
+            self._may_send_readings,
+        )
         try:
             if not self._stopping.is_set():
                 delivery.begin()
