@@ -103,9 +103,10 @@ class ModemPoller:
                 self._has_untold_restart = True
             return Look(values, self._sources, self._inventory, self._path, self._fault)
 
-    def ask(self, command: str, deadline_s: float) -> Reply:
+    def ask(self, command: str, deadline_s: float, *, awaits: str = "") -> Reply:
         """Send one command of a person and return the reply; its final is None when no end came in time.
 
+        awaits: what a line begins with that is due after the OK, as with +CUSD, "" for none.
         Raises SinyalError when the port or the modem fails, UsageMistake for what is no one line.
         """
         check_command(command)
@@ -114,6 +115,8 @@ class ModemPoller:
                 ends_at = time.monotonic() + POLL_LIMIT_S
                 conversation, _session = self._open(ends_at)
                 conversation.ends_at = ends_at
+                if awaits:
+                    return conversation.ask(command, awaits, deadline_s=deadline_s, late_s=deadline_s)
                 return conversation.ask(command, deadline_s=deadline_s)
             except SinyalError as fault:
                 raise self._give_up(fault)[1] from None
