@@ -3,6 +3,7 @@
 Evidence is a flat set of names and plain values, as stored and sent with the outage. A name that is absent,
 or None, was not found out, and meets no need but one that says so. Where each comes from:
 
+    trigger   what began it: `probes` that failed, `reports` that did not arrive; absent for a gap
     mains_present · boot_changed · clean_stop · agent_gap   the gap between two readings
     modem_expected · modem_state · sim_state · registration · signal_class   a fresh reading of the modem
     default_route · ip_address                              the routes and the uplink's interface
@@ -12,7 +13,7 @@ or None, was not found out, and meets no need but one that says so. Where each c
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from agent.language import N_
 
@@ -26,8 +27,7 @@ Value = int | float | str | bool | None
 Evidence = Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One line of the table.
 
     needs: evidence and the values it must have one of. inferred: a conclusion, not an observation. sentence
@@ -45,6 +45,7 @@ class Row:
 
 
 _YES, _NO = (True,), (False,)
+_PROBES = ("probes",)
 _REGISTERED = ("home", "roaming")
 _USABLE_SIGNAL = ("excellent", "good", "fair", "poor")
 _CLOCK_PROBLEMS = ("tls_not_yet_valid", "tls_expired")
@@ -64,27 +65,59 @@ TABLE = (
         inferred=True,
     ),
     Row("gateway", {"agent_gap": _YES}, N_("The agent stood still while the gateway kept running.")),
-    # The modem and its card.
-    Row("modem", {"modem_state": ("missing",), "modem_expected": _YES}, N_("The modem is not found.")),
-    Row("modem", {"modem_state": ("hung",), "modem_expected": _YES}, N_("The modem does not answer.")),
+    # Nothing answers (while only the broker is away, the way to it works). The modem and its card.
     Row(
         "modem",
-        {"modem_state": ("busy",), "modem_expected": _YES},
+        {"trigger": _PROBES, "modem_state": ("missing",), "modem_expected": _YES},
+        N_("The modem is not found."),
+    ),
+    Row(
+        "modem",
+        {"trigger": _PROBES, "modem_state": ("hung",), "modem_expected": _YES},
+        N_("The modem does not answer."),
+    ),
+    Row(
+        "modem",
+        {"trigger": _PROBES, "modem_state": ("busy",), "modem_expected": _YES},
         N_("Another program holds the modem's port."),
     ),
-    Row("sim", {"sim_state": ("absent",)}, N_("No SIM card is inserted.")),
-    Row("sim", {"sim_state": ("pin_required",)}, N_("The SIM card asks for its PIN.")),
-    Row("sim", {"sim_state": ("puk_required", "locked")}, N_("The SIM card is locked.")),
-    Row("sim", {"sim_state": ("error",)}, N_("The SIM card cannot be read.")),
+    Row("sim", {"trigger": _PROBES, "sim_state": ("absent",)}, N_("No SIM card is inserted.")),
+    Row("sim", {"trigger": _PROBES, "sim_state": ("pin_required",)}, N_("The SIM card asks for its PIN.")),
+    Row("sim", {"trigger": _PROBES, "sim_state": ("puk_required", "locked")}, N_("The SIM card is locked.")),
+    Row("sim", {"trigger": _PROBES, "sim_state": ("error",)}, N_("The SIM card cannot be read.")),
     # The network.
-    Row("no_service", {"registration": ("denied",)}, N_("The operator's network refuses this SIM card.")),
-    Row("no_service", {"registration": ("searching",)}, N_("The modem searches and finds no network.")),
-    Row("no_service", {"registration": ("not_registered",)}, N_("The modem is not registered anywhere.")),
-    Row("no_service", {"signal_class": ("none",)}, N_("There is no operator's signal here.")),
-    Row("weak_signal", {"signal_class": ("very_poor",)}, N_("The signal is too weak.")),
+    Row(
+        "no_service",
+        {"trigger": _PROBES, "registration": ("denied",)},
+        N_("The operator's network refuses this SIM card."),
+    ),
+    Row(
+        "no_service",
+        {"trigger": _PROBES, "registration": ("searching",)},
+        N_("The modem searches and finds no network."),
+    ),
+    Row(
+        "no_service",
+        {"trigger": _PROBES, "registration": ("not_registered",)},
+        N_("The modem is not registered anywhere."),
+    ),
+    Row(
+        "no_service",
+        {"trigger": _PROBES, "signal_class": ("none",)},
+        N_("There is no operator's signal here."),
+    ),
+    Row("weak_signal", {"trigger": _PROBES, "signal_class": ("very_poor",)}, N_("The signal is too weak.")),
     # The data connection.
-    Row("bearer", {"default_route": _NO}, N_("There is a signal, but no data connection (no route).")),
-    Row("bearer", {"ip_address": _NO}, N_("There is a signal, but no data connection (no IP address).")),
+    Row(
+        "bearer",
+        {"trigger": _PROBES, "default_route": _NO},
+        N_("There is a signal, but no data connection (no route)."),
+    ),
+    Row(
+        "bearer",
+        {"trigger": _PROBES, "ip_address": _NO},
+        N_("There is a signal, but no data connection (no IP address)."),
+    ),
     # Paid for or not.
     Row("quota", {"operator_says_spent": _YES}, N_("The operator says that the data package is used up.")),
     Row(

@@ -1,6 +1,5 @@
 """Is the link good enough for a video meeting? One line, and which input decided."""
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from agent.language import N_
@@ -16,8 +15,7 @@ class Thresholds(NamedTuple):
     min_up_kbit_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Readiness:
+class Readiness(NamedTuple):
     """enough: True, False, or None when not even the probes are known.
 
     decided_by names the input: the first that fails, else the one nearest to its threshold; value is what was

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent.link.causes import Evidence, explain
 
@@ -13,8 +13,7 @@ RESTITUTION_S = 300.0
 """A link outage longer than this counts in A_link (contract, section 5)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """A moment: boot number, seconds since that boot, and what the wall clock showed.
 
     boot is 0 for this boot before it has a number. ts is UTC seconds, right or wrong, or None.
@@ -55,8 +54,7 @@ class Outage:
         return replace(self, cause=best, inferred=found.inferred, evidence=dict(evidence), seen=seen)
 
 
-@dataclass(frozen=True, slots=True)
-class DatedOutage:
+class DatedOutage(NamedTuple):
     """An outage in true time: UTC seconds, None where not known (yet); quality is the weaker edge's.
 
     number is its own in the database; end_ts is None as well while it lasts.

@@ -23,6 +23,9 @@ KEPT_OUTAGES = 5000
 SLOTS_MISSED = 3
 """So many slots without a reading, and the agent was away (as with three failed probes)."""
 
+ROUNDED_S = 1.0
+"""A reading keeps its uptime in whole seconds."""
+
 _CREATE = (
     "CREATE TABLE IF NOT EXISTS outages (number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL,"
     " start_boot INTEGER NOT NULL, start_s REAL NOT NULL, start_ts INTEGER, end_boot INTEGER, end_s REAL,"
@@ -150,17 +153,15 @@ def last_sign(connection: sqlite3.Connection, *, boot: int, before_s: float) -> 
     found = connection.execute(
         "SELECT boot, uptime_s, ts, slot_s, mains_present FROM readings WHERE boot IS NOT NULL"
         " AND uptime_s IS NOT NULL AND (boot < ? OR (boot = ? AND uptime_s < ?)) ORDER BY seq DESC LIMIT 1",
-        (boot, boot, before_s),
+        (boot, boot, int(before_s)),
     ).fetchone()
     if found is None:
         return None
     last_boot, uptime_s, ts, slot_s, mains = found
     stop = connection.execute("SELECT boot, uptime_s FROM link_stop").fetchone()
-    is_clean = stop is not None and stop[0] == last_boot and stop[1] >= uptime_s
+    is_clean = stop is not None and stop[0] == last_boot and stop[1] >= uptime_s - ROUNDED_S
     seen = stop[1] if is_clean else uptime_s
-    return LastSign(
-        last_boot, seen, ts, float(slot_s or 60), None if mains is None else bool(mains), is_clean
-    )
+    return LastSign(last_boot, seen, ts, float(slot_s or 1), None if mains is None else bool(mains), is_clean)
 
 
 def note_clean_stop(connection: sqlite3.Connection, *, boot: int, uptime_s: float) -> None:
@@ -205,7 +206,7 @@ def _grown(span: Span | None, connection: sqlite3.Connection) -> Iterable[Span]:
         " AND boot IS NOT NULL AND uptime_s IS NOT NULL ORDER BY seq"
     )
     for seq, boot, uptime_s, slot, known in connection.execute(query, (after,)):
-        slot_s = float(slot or 60)
+        slot_s = float(slot or 1)
         if (
             span is None
             or boot != span.boot

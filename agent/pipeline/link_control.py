@@ -6,9 +6,7 @@ from typing import Any
 from agent.buffer.keeper import Keeper
 from agent.errors import UsageMistake
 from agent.language import _
-from agent.link.availability import month_of
 from agent.pipeline.control import Answerer, Question
-from agent.pipeline.link_history import month_figures, outages_between
 from agent.pipeline.link_watch import LinkWatch, corrector
 
 OUTAGES_AN_ANSWER = 40
@@ -19,6 +17,9 @@ def link_answerers(keeper: Keeper, watch: LinkWatch) -> Mapping[str, Answerer]:
     """Return what is done for each question about the link."""
 
     def outages(question: Question) -> Mapping[str, Any]:
+        # Seldom asked, and the daemon has to be small.
+        from agent.pipeline.link_history import outages_between
+
         after = _number(question, "after") or 0
         from_ts, to_ts = _number(question, "from_ts"), _number(question, "to_ts")
         found = keeper.read(
@@ -33,6 +34,9 @@ def link_answerers(keeper: Keeper, watch: LinkWatch) -> Mapping[str, Answerer]:
         }
 
     def availability(question: Question) -> Mapping[str, Any]:
+        from agent.link.availability import month_of
+        from agent.pipeline.link_history import month_figures
+
         month = month_of(str(question.get("month", "")))
         figures = keeper.read(
             lambda connection: month_figures(connection, corrector(connection, keeper.boot), month)

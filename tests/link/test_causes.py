@@ -14,7 +14,7 @@ WELL: dict[str, Value] = {
 }  # fmt: skip
 """A gateway at which nothing is wrong that can be seen from it."""
 
-DEAD = {**WELL, "addresses_answer": False}
+DEAD = {**WELL, "trigger": "probes", "addresses_answer": False}
 
 CASES: list[tuple[dict[str, Value], str, bool]] = [
     ({"boot_changed": True, "clean_stop": False, "mains_present": False}, "power", False),
@@ -52,6 +52,9 @@ CASES: list[tuple[dict[str, Value], str, bool]] = [
     ({**WELL, "addresses_answer": True, "report_problem": "tls_expired", "broker_fails": True,
       "clock_trusted": True}, "broker", False),
     ({**WELL, "addresses_answer": True}, "unknown", False),
+    # The internet works without the port for AT commands, and says nothing about the broker.
+    ({**WELL, "trigger": "reports", "modem_state": "busy", "addresses_answer": True, "broker_fails": True},
+     "broker", False),
     ({}, "unknown", False),
 ]  # fmt: skip
 

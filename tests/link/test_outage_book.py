@@ -66,7 +66,13 @@ def test_only_more_than_300_s_count(board: Board, length_s: float, counts: bool)
 def test_the_cause_found_most_often_wins_and_unknown_never_over_another(board: Board) -> None:
     book = book_of(board, 10.0)
     book.begin("link", 100.0, precision_s=None, evidence={})
-    for evidence in ({"sim_state": "absent"}, {}, {}, {"registration": "searching"}, {"sim_state": "absent"}):
+    for evidence in (
+        {"trigger": "probes", "sim_state": "absent"},
+        {},
+        {},
+        {"trigger": "probes", "registration": "searching"},
+        {"trigger": "probes", "sim_state": "absent"},
+    ):
         book.look_again("link", evidence)
     book.end("link", 900.0)
     book.tick(900.0)
@@ -77,7 +83,7 @@ def test_a_power_cut_in_an_outage_ends_it_at_the_last_reading_and_is_an_outage_i
     board.know(TRUE_S)
     book = book_of(board, 10.0)
     board.readings(60, 600)
-    book.begin("link", 300.0, precision_s=20.0, evidence={"registration": "searching"})
+    book.begin("link", 300.0, precision_s=20.0, evidence={"trigger": "probes", "registration": "searching"})
     book.tick(320.0)
     board.boot(2, true_s=TRUE_S + 4000)
 
@@ -136,7 +142,7 @@ def test_the_readings_of_this_agent_are_no_sign_of_the_one_before(board: Board) 
 def test_killed_for_a_moment_the_agent_goes_on_with_the_outage(board: Board) -> None:
     book = book_of(board, 10.0)
     board.readings(60, 600)
-    book.begin("link", 300.0, precision_s=20.0, evidence={"sim_state": "absent"})
+    book.begin("link", 300.0, precision_s=20.0, evidence={"trigger": "probes", "sim_state": "absent"})
     book.tick(310.0)
 
     book = book_of(board, 650.0)
@@ -165,7 +171,7 @@ def test_a_disk_that_fails_is_offered_the_outage_again(board: Board, monkeypatch
 
 def test_an_outage_is_told_once_when_its_true_time_is_known_also_weeks_later(board: Board) -> None:
     book = book_of(board, 10.0)
-    book.begin("link", 100.0, precision_s=20.0, evidence={"sim_state": "absent"})
+    book.begin("link", 100.0, precision_s=20.0, evidence={"trigger": "probes", "sim_state": "absent"})
     book.end("link", 500.0)
     book.tick(500.0)
     assert board.events() == []

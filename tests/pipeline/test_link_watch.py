@@ -214,7 +214,7 @@ MEMORY = """
 import sys
 before = set(sys.modules)
 import agent.pipeline.link_watch, agent.pipeline.daemon
-late = ("agent.link.checks", "agent.link.operator_reply", "asyncio", "http.client")
+late = ("agent.link.checks", "agent.link.availability", "agent.link.operator_reply", "asyncio", "http.client")
 print([name for name in late if name in sys.modules])
 """
 
