@@ -109,7 +109,7 @@ class Daemon:
                 HostCollector(state),
                 UplinkCollector(config.uplink.interface),
                 self._link.prober,
-                AgentCollector(self._keeper, lambda: self._forwarder.health().wire_bytes, time.time),
+                AgentCollector(self._keeper, self._wire_bytes, time.time),
             ],
             self._keeper,
             catalogue(),
@@ -120,6 +120,9 @@ class Daemon:
     def _reports(self) -> tuple[str, str | None]:
         health = self._forwarder.health()
         return health.state, health.last_problem_code
+
+    def _wire_bytes(self) -> int:
+        return self._forwarder.health().wire_bytes + self._link.bytes_used()
 
     def _has_modem(self) -> bool:
         """Return whether this gateway has a modem: one is configured, or was read at some time."""

@@ -156,6 +156,9 @@ class LinkWatch:
 
     def note_change(self, change: Change) -> None:
         """Open or close the outage of the link."""
+        # One that still waits for its cause must not be taken for the next one.
+        if self._ending is not None:
+            self._finish()
         if change.is_down:
             self._book.end("report", change.at_s)
             self._book.begin(

@@ -16,6 +16,9 @@ from agent.modem.transcript import read_transcript
 from tests.link.namespaces import Village, connect, link_section, village
 from tests.pipeline.whole_gateway import DEMO_TRANSCRIPT, Gateway, wait_until
 
+UNREACHABLE = "reject with icmp type host-unreachable"
+"""Fails at once, so that a test need not wait for silence."""
+
 TRANSCRIPTS = Path(__file__).parents[1] / "transcripts"
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.timeout(180)]
@@ -30,8 +33,8 @@ def here() -> Iterator[Village]:
 class VillageGateway(Gateway):
     """A gateway whose network is the village's."""
 
-    def __init__(self, folder: Path, here: Village, modem: str) -> None:
-        super().__init__(folder, modem=modem, publish=link_section(folder))
+    def __init__(self, folder: Path, here: Village, modem: str, *, page: bool = False) -> None:
+        super().__init__(folder, modem=modem, publish=link_section(page=page))
         self.here = here
 
     def start(self) -> None:
@@ -114,7 +117,7 @@ def test_a_fault_of_the_network(
     repair: Callable[[Village], None],
 ) -> None:
     with SimulatedModem(read_transcript(DEMO_TRANSCRIPT), Behaviour()) as modem:
-        gateway = VillageGateway(tmp_path, here, str(modem.path))
+        gateway = VillageGateway(tmp_path, here, str(modem.path), page=True)
         one = outage_between(gateway, lambda: fault(here), lambda: repair(here))
     assert (one["cause"], one["inferred"]) == (cause, inferred), one
 
@@ -133,7 +136,7 @@ def test_a_fault_that_the_modem_tells_of(tmp_path: Path, here: Village, cause: s
     conversation = read_transcript(TRANSCRIPTS / transcript / "conversation.txt")
     with SimulatedModem(conversation, Behaviour()) as modem:
         gateway = VillageGateway(tmp_path, here, str(modem.path))
-        one = outage_between(gateway, lambda: here.rules("drop"), lambda: here.rules(""))
+        one = outage_between(gateway, lambda: here.rules(UNREACHABLE), lambda: here.rules(""))
     assert one["cause"] == cause, one
     assert one["inferred"] is False
 
@@ -144,7 +147,7 @@ def test_a_modem_that_is_pulled_out(tmp_path: Path, here: Village) -> None:
 
         def pull() -> None:
             modem.__exit__(None, None, None)
-            here.rules("drop")
+            here.rules(UNREACHABLE)
 
         one = outage_between(gateway, pull, lambda: here.rules(""))
     assert one["cause"] == "modem", one

@@ -13,6 +13,7 @@ from agent.buffer.keeper import Keeper
 from agent.config.model import BrokerConfig, Config, LinkConfig, PublishConfig, UplinkConfig
 from agent.errors import SinyalError
 from agent.language import use_language
+from agent.link.detector import Change
 from agent.link.probe import Target
 from agent.modem.at_reply import Reply
 from agent.modem.poll import Look
@@ -182,6 +183,17 @@ def test_a_modem_that_cannot_be_asked_tells_nothing(start: Start) -> None:
     assert world.modem.asked == []
     assert world.watch._operator_says_spent(REGISTERED) is None
     assert world.modem.asked == ['AT+CUSD=1,"*888#",15']
+
+
+def test_a_link_that_fails_again_while_its_cause_is_still_sought_has_two_outages(start: Start) -> None:
+    world = start(probe_interval_s=3600)  # the test makes the changes, the prober none
+    watch = world.watch
+    wait_until("the first probe", lambda: watch.prober.how != "")
+    for at_s in (100.0, 200.0):
+        watch.note_change(Change(is_down=True, at_s=at_s, precision_s=20.0))
+        watch.note_change(Change(is_down=False, at_s=at_s + 50, precision_s=10.0))
+    watch.tick(300.0, is_down=False)
+    assert [(one["is_over"], one["duration_s"]) for one in world.outages()] == [(True, 50.0)] * 2
 
 
 def test_looking_around_is_charged(start: Start) -> None:
