@@ -115,3 +115,30 @@ def test_a_broker_that_is_stopped_is_told_of_when_it_is_back(tmp_path: Path, bro
         gateway.stop_anyhow()
     (one,) = outages(gateway)
     assert (one["kind"], one["cause"], one["counts_as_down"]) == ("report", "broker", False)
+
+
+def test_the_event_of_a_power_cut_is_made_once_its_time_is_known(gateway: Gateway) -> None:
+    def events() -> list[dict[str, Any]]:
+        with sqlite3.connect(gateway.database) as connection:
+            found = connection.execute("SELECT what, evidence FROM events WHERE type = 'outage'").fetchall()
+        connection.close()
+        return [{"what": what, **json.loads(evidence)} for what, evidence in found]
+
+    live(gateway)
+    gateway.kill()
+    reboot(gateway)
+    live(gateway)
+    gateway.kill()
+    assert events() == []
+    with sqlite3.connect(gateway.database) as connection:
+        connection.execute("UPDATE clocks SET true_s = 1700000000 + 10000000 * boot, quality = 'ntp'")
+    connection.close()
+    for _start in range(2):
+        forget(gateway)
+        live(gateway)
+        gateway.kill()
+        (event,) = events()
+    assert (event["what"], event["kind"], event["inferred"]) == ("power", "gateway", True)
+    assert event["end_ts"] == 1720000000
+    assert 1710000000 < event["start_ts"] < 1720000000
+    assert event["duration_s"] == event["end_ts"] - event["start_ts"]
