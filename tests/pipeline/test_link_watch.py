@@ -1,5 +1,6 @@
 """The link as the daemon watches it: a real database, real probes on the loopback, a broker that fails."""
 
+import sqlite3
 import subprocess
 import sys
 import time
@@ -11,12 +12,15 @@ import pytest
 
 from agent.buffer.keeper import Keeper
 from agent.config.model import BrokerConfig, Config, LinkConfig, PublishConfig, UplinkConfig
-from agent.errors import SinyalError
+from agent.errors import SinyalError, UsageMistake
 from agent.language import use_language
+from agent.link import tables
 from agent.link.detector import Change
+from agent.link.outage import Edge, Outage
 from agent.link.probe import Target
 from agent.modem.at_reply import Reply
 from agent.modem.poll import Look
+from agent.pipeline.link_control import OUTAGES_AN_ANSWER, link_answerers
 from agent.pipeline.link_history import outages_between
 from agent.pipeline.link_watch import LinkWatch, corrector, targets_of
 from tests.link.test_probe import can_ping
@@ -212,6 +216,30 @@ def test_what_is_shown(start: Start) -> None:
     assert shown["probed_by"] == "icmp"
     assert shown["meeting"]["enough"] is True
     assert shown["meeting"]["missing"][-2:] == ["down_kbit_s", "up_kbit_s"]
+
+
+def test_questions_of_commands_are_answered_in_parts_and_checked(start: Start) -> None:
+    world = start()
+
+    def fill(connection: sqlite3.Connection) -> None:
+        for number in range(OUTAGES_AN_ANSWER + 2):
+            outage = Outage("link", Edge(1, 100.0 * number), Edge(1, 100.0 * number + 50))
+            tables.save(connection, outage, boot=1)
+
+    world.keeper.write(fill)
+    answerers = link_answerers(world.keeper, world.watch)
+    first = answerers["outages"]({"v": 1})
+    assert (len(first["outages"]), first["more"]) == (OUTAGES_AN_ANSWER, True)
+    rest = answerers["outages"]({"after": first["outages"][-1]["number"]})
+    assert (len(rest["outages"]), rest["more"]) == (2, False)
+    assert answerers["outages"]({"from_ts": 4e9})["outages"] == []
+    assert answerers["availability"]({"month": "2026-09"})["availability"]["month"] == "2026-09"
+    for question in ({"after": "1"}, {"from_ts": True}, {"to_ts": [1]}):
+        with pytest.raises(UsageMistake):
+            answerers["outages"](question)
+    for month in (None, 7, "soon"):
+        with pytest.raises(UsageMistake):
+            answerers["availability"]({"month": month})
 
 
 def test_the_targets() -> None:
