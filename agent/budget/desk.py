@@ -59,12 +59,12 @@ class Desk:
     def size(self, engine: str) -> SpeedSize:
         """Return the size of the next test."""
         unlimited = self.ledger.limits.month_bytes is None
-        return speed_size(self._records.read(tables.last_rate_kbit_s), engine, unlimited=unlimited)
+        return speed_size(self._records.read(tables.last_rates_kbit_s)[0], engine, unlimited=unlimited)
 
     def capacity_kbit_s(self) -> float:
         """Return what the link could carry: the last test's rate, else the passive peak, else a guess."""
         peak = self.peak()
-        measured = self._records.read(tables.last_rate_kbit_s) or (peak[0] if peak is not None else None)
+        measured = self._records.read(tables.last_rates_kbit_s)[0] or (peak[0] if peak is not None else None)
         return measured or UNKNOWN_CAPACITY_KBIT_S
 
     def peak(self) -> tuple[float, float] | None:

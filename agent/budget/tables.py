@@ -145,16 +145,16 @@ def newest_tests(connection: sqlite3.Connection, limit: int) -> list[dict[str, A
     return [dict(zip(TEST_COLUMNS, row, strict=True)) for row in connection.execute(query, (limit,))]
 
 
-def last_rate_kbit_s(connection: sqlite3.Connection) -> float | None:
-    """Return the download rate of the newest test that has one, or None."""
-    if not _exists(connection, "throughput_tests"):
-        return None
-    query = (
-        "SELECT down_kbit_s FROM throughput_tests WHERE state = 'done' AND down_kbit_s > 0"
-        " ORDER BY number DESC LIMIT 1"
-    )
-    found = connection.execute(query).fetchone()
-    return float(found[0]) if found else None
+def last_rates_kbit_s(connection: sqlite3.Connection) -> tuple[float | None, float | None]:
+    """Return the newest measured download and upload in kbit/s, None where there is none."""
+    rates: list[float | None] = []
+    for column in ("down_kbit_s", "up_kbit_s"):
+        query = f"SELECT {column} FROM throughput_tests WHERE state = 'done' AND {column} > 0"  # noqa: S608 -- of two
+        found = None
+        if _exists(connection, "throughput_tests"):
+            found = connection.execute(f"{query} ORDER BY number DESC LIMIT 1").fetchone()
+        rates.append(float(found[0]) if found else None)
+    return rates[0], rates[1]
 
 
 def tested_windows(connection: sqlite3.Connection, first_day: int) -> set[tuple[int, str]]:

@@ -40,6 +40,13 @@ COMMANDS = (
     Command("speedtest", "speedtest", N_("one bounded speed test"), "sinyal speedtest --yes"),
     Command("modem", "modem", N_("read the modem, find it, talk to it"), "sinyal modem read"),
     Command("buffer", "buffer", N_("what is stored; take it along, or send it again"), "sinyal buffer stats"),
+    Command("outages", "outages", N_("what failed, when and why"), "sinyal outages --from 2026-11-01"),
+    Command(
+        "availability",
+        "availability",
+        N_("how much of a month the internet and the power were there"),
+        "sinyal availability --month 2026-11",
+    ),
     Command("config", "config", N_("check, show or change the configuration"), "sinyal config check"),
     Command("decode", "decode", N_("turn MQTT batches into rows"), "sinyal decode batch.bin --format csv"),
     Command("version", "version", N_("the version of the agent and of what it runs on"), "sinyal version"),

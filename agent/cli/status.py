@@ -113,6 +113,8 @@ def _lines(
             _signal_line(reading),
         ]
         lines += [_host_line(reading)]
+    if running and shown.get("internet"):
+        lines.append(_internet_line(shown["internet"]))
     lines += _link_lines(values, shown, running=running)
     lines += _queue_lines(shown, left, now_ts=now_ts)
     return lines
@@ -211,6 +213,22 @@ def _host_line(reading: Mapping[str, Any]) -> Line:
     if reading.get("soc_temp_c") is not None:
         parts.append(f"{screen.number(reading['soc_temp_c'], 1)} °C")
     return Line(_("Board"), screen.fit(parts, 66) or "-")
+
+
+def _internet_line(internet: Mapping[str, Any]) -> Line:
+    label = _("Internet")
+    outage = internet.get("outage")
+    if not outage:
+        return Line(label, _("works"))
+    # Only while something is wrong: the words cost time to load.
+    from agent.cli.cause_words import cause_words
+
+    when = screen.wib(outage["start_ts"]) if outage.get("start_ts") else "-"
+    if outage["kind"] == "link":
+        text, problem = _("down since {when}: {cause}"), "internet_down"
+    else:
+        text, problem = _("reports to the centre are late since {when}: {cause}"), "reports_late"
+    return Line(label, screen.fit((text.format(when=when, cause=cause_words(outage)),), 66), problem)
 
 
 def _link_lines(values: Mapping[str, Any], shown: Mapping[str, Any], *, running: bool) -> list[Line]:

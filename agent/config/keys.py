@@ -9,7 +9,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.config.rules import Addresses, FilePath, Host, Number, Rule, Switch, Text, Whole, Word
+from agent.config.rules import (
+    Addresses,
+    FilePath,
+    Host,
+    Number,
+    OperatorCodes,
+    Rule,
+    Switch,
+    Targets,
+    Text,
+    Whole,
+    Word,
+)
 from agent.language import N_, _
 
 MIB = 1024 * 1024
@@ -131,6 +143,38 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
             "Tests a day (2: evening and night, 1: evening, 0: on request)", 0, 2, default=2
         ),
         "ca_file": FilePath("Certificate of that server's CA", default=None),
+    },
+    "link": {
+        "targets": Targets("Hosts to probe; [] = the broker and 1.1.1.1"),
+        "probe_interval_s": Number("Seconds in which three small probes are sent", 1, 3600, default=60),
+        "suspect_interval_s": Number(
+            "Seconds from probe to probe once one has failed", 0.1, 3600, default=10
+        ),
+        "page_url": Text(
+            "Page that shows redirection, asked only in trouble",
+            N_('"" or like "http://example.org/page"'),
+            word="http://connectivitycheck.gstatic.com/generate_204",
+            pattern=r"(http://(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?(/[!-~]{0,500})?)?",
+        ),
+        "page_text": Text(
+            'Text that the page holds; "" = it answers 204 without any',
+            N_("one line of at most 100 characters"),
+            pattern=".{1,100}",
+        ),
+        "operator_codes": OperatorCodes("Network, USSD code, text of a used-up package"),
+        "meeting_max_rtt_ms": Number("A video meeting takes so much delay, in ms", 1, 60000, default=300),
+        "meeting_max_jitter_ms": Number(
+            "A video meeting takes so much variation of it, in ms", 1, 60000, default=50
+        ),
+        "meeting_max_loss_ratio": Number(
+            "A video meeting takes so much loss, as a part of 1", 0, 1, default=0.02
+        ),
+        "meeting_min_down_kbit_s": Number(
+            "A video meeting needs so much download, in kbit/s", 1, 1_000_000, default=1000
+        ),
+        "meeting_min_up_kbit_s": Number(
+            "A video meeting needs so much upload, in kbit/s", 1, 1_000_000, default=600
+        ),
     },
 }
 """The rule of every key, by section and key."""

@@ -187,6 +187,28 @@ class ThroughputConfig(_Section):
 
 
 @dataclass(frozen=True, slots=True)
+class LinkConfig(_Section):
+    """`[link]`: how the internet is watched, and what a video meeting needs of it.
+
+    targets is empty where the broker and a public address are probed; operator_codes as in
+    rules.split_operator_code.
+    """
+
+    section = "link"
+    targets: tuple[str, ...] = DEFAULTS["link.targets"]
+    probe_interval_s: float = DEFAULTS["link.probe_interval_s"]
+    suspect_interval_s: float = DEFAULTS["link.suspect_interval_s"]
+    page_url: str = DEFAULTS["link.page_url"]
+    page_text: str = DEFAULTS["link.page_text"]
+    operator_codes: tuple[str, ...] = DEFAULTS["link.operator_codes"]
+    meeting_max_rtt_ms: float = DEFAULTS["link.meeting_max_rtt_ms"]
+    meeting_max_jitter_ms: float = DEFAULTS["link.meeting_max_jitter_ms"]
+    meeting_max_loss_ratio: float = DEFAULTS["link.meeting_max_loss_ratio"]
+    meeting_min_down_kbit_s: float = DEFAULTS["link.meeting_min_down_kbit_s"]
+    meeting_min_up_kbit_s: float = DEFAULTS["link.meeting_min_up_kbit_s"]
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole configuration; `Config()` holds every default."""
 
@@ -201,6 +223,7 @@ class Config:
     lan: LanConfig = LanConfig()
     budget: BudgetConfig = BudgetConfig()
     throughput: ThroughputConfig = ThroughputConfig()
+    link: LinkConfig = LinkConfig()
 
     def effective_commit_interval_s(self) -> float:
         """Return what a power cut may cost, in seconds: the number set, 0 included, else the interval."""

@@ -190,6 +190,45 @@ class Addresses(Rule):
         return [address.strip() for address in text.split(",")] if text.strip() else []
 
 
+class Targets(Rule):
+    """No host, which is the default, or exactly two: names or addresses, each with a port or without."""
+
+    types = (list, tuple)
+
+    def __init__(self, meaning: str) -> None:
+        sentence = N_('[] or two like ["1.1.1.1", "a.example:8883"]')
+        super().__init__(meaning, sentence, default=())
+
+    def _kept(self, value: Any) -> object:
+        if len(value) not in (0, 2) or len(set(value)) != len(value):
+            raise ValueError
+        for target in value:
+            split_target(target)
+        return tuple(value)
+
+    def _parsed(self, text: str) -> object:
+        return [target.strip() for target in text.split(",")] if text.strip() else []
+
+
+class OperatorCodes(Rule):
+    """A list of texts "PLMN CODE PATTERN", empty by default."""
+
+    types = (list, tuple)
+
+    def __init__(self, meaning: str) -> None:
+        sentence = N_('a list like ["51010 *888# habis"]')
+        super().__init__(meaning, sentence, default=())
+
+    def _kept(self, value: Any) -> object:
+        for line in value:
+            split_operator_code(line)
+        return tuple(value)
+
+    def _parsed(self, text: str) -> object:
+        # A pattern may hold commas: one operator is all that the environment can tell of.
+        return [text] if text.strip() else []
+
+
 _HOST_NAME = r"(?=.{1,253}$)[A-Za-z0-9_][A-Za-z0-9_-]{0,62}(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*\.?"
 
 
@@ -222,3 +261,33 @@ def split_address(address: object) -> tuple[str, int]:
     if not 1 <= int(port) <= 65535:
         raise ValueError
     return host_in(host), int(port)
+
+
+def split_target(target: object) -> tuple[str, int | None]:
+    """Return host and port (None: none named) of "host", "host:port" or "[2001:db8::7]:8883".
+
+    Anything else raises ValueError.
+    """
+    if not isinstance(target, str) or not target:
+        raise ValueError
+    if target.count(":") == 1 or "]:" in target:
+        return split_address(target)
+    return host_in(target), None
+
+
+def split_operator_code(line: object) -> tuple[str, str, str]:
+    """Return MCC with MNC, USSD code and pattern of "51010 *888# habis"; anything else raises ValueError.
+
+    The pattern is a regular expression that the reply holds when the package is used up.
+    """
+    if not isinstance(line, str) or not line.isprintable():
+        raise ValueError
+    plmn, _blank, rest = line.partition(" ")
+    code, _blank, pattern = rest.partition(" ")
+    if not re.fullmatch("[0-9]{5,6}", plmn) or not re.fullmatch("[*#][0-9*#]{1,30}#", code) or not pattern:
+        raise ValueError
+    try:
+        re.compile(pattern)
+    except re.error:
+        raise ValueError from None
+    return plmn, code, pattern

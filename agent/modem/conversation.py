@@ -100,10 +100,17 @@ class Conversation:
         self._heard = b""
         self.ends_at = float("inf")
 
-    def ask(self, command: str, *prefixes: str, deadline_s: float = DEFAULT_DEADLINE_S) -> Reply:
+    def ask(
+        self,
+        command: str,
+        *prefixes: str,
+        deadline_s: float = DEFAULT_DEADLINE_S,
+        late_s: float = LATE_GRACE_S,
+    ) -> Reply:
         """Send a command and return its reply.
 
         prefixes: what the answer lines can begin with, "" for lines of any kind; none = no line is due.
+        late_s: how long after an OK an answer that is due may still come.
         A reply with final None came without an end in time. Raises ModemSilent when the modem then
         does not answer a bare AT either, PortLost, and UsageMistake for a command that is not one
         printable line.
@@ -114,7 +121,8 @@ class Conversation:
         self._read_notices(0.0)
         self._splitter.forget()
         self._port.write(command.encode("ascii") + b"\r")
-        reply = self._read_reply(command, prefixes, min(time.monotonic() + deadline_s, self.ends_at))
+        ends_at = min(time.monotonic() + deadline_s, self.ends_at)
+        reply = self._read_reply(command, prefixes, ends_at, late_s)
         if reply.final is None:
             self._in_step = False
             self.synchronise()
@@ -133,7 +141,8 @@ class Conversation:
             if time.monotonic() >= self.ends_at:
                 break
             self._port.write(b"AT\r")
-            reply = self._read_reply("AT", (), min(time.monotonic() + SYNC_WAIT_S, self.ends_at))
+            ends_at = min(time.monotonic() + SYNC_WAIT_S, self.ends_at)
+            reply = self._read_reply("AT", (), ends_at, LATE_GRACE_S)
             if reply.final is not None and reply.final.is_ok:
                 # An OK may have been the late end of an earlier command: let the other one pass.
                 self._read_notices(_DRAIN_QUIET_S)
@@ -151,7 +160,7 @@ class Conversation:
         has_restarted, self._has_restarted = self._has_restarted, False
         return has_restarted
 
-    def _read_reply(self, command: str, prefixes: tuple[str, ...], ends_at: float) -> Reply:
+    def _read_reply(self, command: str, prefixes: tuple[str, ...], ends_at: float, late_s: float) -> Reply:
         lines: list[str] = []
         held_back: FinalResult | None = None
         is_answered = False
@@ -175,7 +184,7 @@ class Conversation:
                 final = read_final_result(line)
                 if final is not None and final.is_ok and prefixes and not is_answered:
                     held_back, final = held_back or final, None
-                    ends_at = min(ends_at, heard_at + LATE_GRACE_S)
+                    ends_at = min(ends_at, heard_at + late_s)
                 elif final is None and line.upper() != command.upper():
                     lines.append(line)
                     is_answered = is_answered or is_answer(line, prefixes)

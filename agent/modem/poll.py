@@ -124,13 +124,20 @@ class ModemPoller:
         except ModemOccupied as fault:
             return Look({"modem_state": "busy"}, {}, self._inventory, self._path, fault)
 
-    def ask(self, command: str, deadline_s: float) -> Reply:
+    def ask(self, command: str, deadline_s: float, *, awaits: str = "") -> Reply:
         """Send one command of a person and return the reply; its final is None when no end came in time.
 
+        awaits: what a line begins with that is due after the OK, as with +CUSD, "" for none.
         Raises SinyalError when the port or the modem fails, UsageMistake for what is no one line.
         """
         check_command(command)
-        return self._in_turn(lambda conversation, _session: conversation.ask(command, deadline_s=deadline_s))
+        return self._in_turn(
+            lambda conversation, _session: (
+                conversation.ask(command, awaits, deadline_s=deadline_s, late_s=deadline_s)
+                if awaits
+                else conversation.ask(command, deadline_s=deadline_s)
+            )
+        )
 
     def read_cells(self) -> list[Cell]:
         """Return the serving cell, aggregated carriers and neighbours, none after `close`.

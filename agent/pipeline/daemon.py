@@ -1,7 +1,7 @@
 """`sinyal run`: starts the stages, watches over them, and stops them in the right order.
 
-One thread takes readings (sampler), one owns the database (keeper), one owns the connection to the
-broker (forwarder); this one waits for a signal and notices when another has ended.
+One thread takes readings (sampler), one probes the link (prober), one owns the database (keeper), one owns
+the connection to the broker (forwarder); this one waits for a signal and notices when another has ended.
 """
 
 import contextlib
@@ -29,6 +29,8 @@ from agent.modem.poll import ModemPoller
 from agent.pipeline.agent_reading import AgentCollector
 from agent.pipeline.buffer_control import buffer_answerers
 from agent.pipeline.control import ControlServer
+from agent.pipeline.link_control import link_answerers
+from agent.pipeline.link_watch import LinkWatch
 from agent.pipeline.measuring import Measuring
 from agent.pipeline.modem_control import modem_answerers
 from agent.pipeline.sampler import Sampler
@@ -50,6 +52,7 @@ LOOK_AFTER_S = 5.0
 STOP_FORWARDER_S = 2.5
 STOP_SAMPLER_S = 0.5
 STOP_CONTROL_S = 0.5
+STOP_LINK_S = 0.2
 """Parts of the five seconds in which SIGTERM must end everything (contract, section 2)."""
 
 _M_MMAP_THRESHOLD = -3
@@ -72,25 +75,38 @@ class Daemon:
             keep_days=config.buffer.keep_days,
             event_stored=lambda: self._forwarder.wake(urgent=True),
         )
+        self._modem_memory = state / MODEM_MEMORY_NAME
         self._modem = ModemPoller(
-            config.modem.port, sim_pin=config.modem.sim_pin, memory_file=state / MODEM_MEMORY_NAME
+            config.modem.port, sim_pin=config.modem.sim_pin, memory_file=self._modem_memory
         )
         uplink = UplinkCollector(config.uplink.interface, memory_folder=config.paths.runtime)
         self._measuring = Measuring(
             config, self._keeper, self._wall_clock, uplink.total_bytes, self._is_online
         )
+        self._clock = TrueClock(ClockCollector(), self._keeper, self._modem.network_time_ts)
+        self._forwarder = SteadyForwarder(self._make_forwarder)
+        self._forwarding = False
+        self._link = LinkWatch(
+            config,
+            self._keeper,
+            self._modem,
+            reports=self._reports,
+            modem_expected=self._has_modem,
+            clock_trusted=lambda: self._clock.is_trusted,
+            rates_kbit_s=self._measuring.last_rates_kbit_s,
+            may_probe=self._measuring.ledger.may_probe,
+        )
+        self._measuring.ledger.watch("mqtt", lambda: self._forwarder.health().wire_bytes)
+        self._measuring.ledger.watch("probes", self._link.bytes_used)
         self._control = ControlServer(
             config.paths.runtime,
             {
                 **modem_answerers(self._modem),
                 **buffer_answerers(self._keeper, state / DATABASE_NAME, config.buffer.max_bytes),
                 **self._measuring.answerers(),
+                **link_answerers(self._keeper, self._link),
             },
         )
-        self._clock = TrueClock(ClockCollector(), self._keeper, self._modem.network_time_ts)
-        self._forwarder = SteadyForwarder(self._make_forwarder)
-        self._measuring.ledger.watch("mqtt", lambda: self._forwarder.health().wire_bytes)
-        self._forwarding = False
         self._provisioned_ts = newest_file_ts(
             [file, config.broker.ca_file, config.broker.cert_file, config.broker.key_file]
         )
@@ -101,6 +117,7 @@ class Daemon:
                 HostCollector(state),
                 uplink,
                 ClientsCollector(config.lan.interface),
+                self._link.prober,
                 AgentCollector(self._keeper, self._measuring.ledger.spent_bytes, time.time),
             ],
             self._keeper,
@@ -124,6 +141,15 @@ class Daemon:
             may_send_readings=self._measuring.ledger.may_send_readings,
         )
 
+    def _reports(self) -> tuple[str, str | None]:
+        health = self._forwarder.health()
+        return health.state, health.last_problem_code
+
+    def _has_modem(self) -> bool:
+        """Return whether this gateway has a modem: one is configured, or was read at some time."""
+        is_named = self._config.modem.port != "auto"
+        return is_named or bool(self._modem.inventory()) or self._modem_memory.exists()
+
     def inventory(self) -> Mapping[str, object]:
         """Return what the centre should know of this gateway beside its readings."""
         gateway = self._config.gateway
@@ -146,6 +172,7 @@ class Daemon:
         """Work until told to stop; return the exit code."""
         self._control.start()
         self._open_database()
+        self._link.start()
         self._sampler.start()
         code = 0
         while not self._stop.wait(LOOK_AFTER_S):
@@ -234,6 +261,7 @@ class Daemon:
             counts = self._keeper.counts()
         except StoreUnusable:
             return shown
+        shown["internet"] = self._link.shown()
         shown["epoch"] = self._keeper.epoch
         shown["boot"] = self._keeper.boot
         shown["buffer"] = shown_queue(counts)
@@ -243,9 +271,11 @@ class Daemon:
         log.info(_("stopping"))
         self._control.ask_to_stop()
         self._sampler.ask_to_stop()
+        self._link.prober.ask_to_stop()
         self._modem.close()
         self._control.stop(STOP_CONTROL_S)
         self._sampler.stop(STOP_SAMPLER_S)
+        self._link.stop(STOP_LINK_S)
         if self._forwarding:
             # Only committed readings are offered, and the goodbye takes along what is offered.
             with contextlib.suppress(StoreUnusable):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.budget.ledger import Ledger, Now
 from agent.budget.limits import limits_of
-from agent.budget.tables import Records
+from agent.budget.tables import Records, last_rates_kbit_s
 from agent.config.model import Config
 from agent.errors import StoreUnusable
 from agent.language import _
@@ -76,6 +76,13 @@ class Measuring:
         except Exception:  # the edge of the daemon's loop: no speed test may end the agent
             self._plans_tests = False
             log.exception(_("unexpected fault in a speed test; no more are planned until the next start"))
+
+    def last_rates_kbit_s(self) -> tuple[float | None, float | None]:
+        """Return the newest measured download and upload in kbit/s, None where there is none."""
+        try:
+            return self._records.read(last_rates_kbit_s)
+        except StoreUnusable:
+            return None, None
 
     def close(self) -> None:
         """End a running test and write the exact figures: nothing is sent any more."""

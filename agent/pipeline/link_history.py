@@ -1,0 +1,100 @@
+"""What the database tells of outages and availability: asked by the daemon, or by a command without one."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from agent.buffer.true_time import TrueTimes
+from agent.errors import StoreUnusable
+from agent.language import _
+from agent.link import tables
+from agent.link.availability import Availability, Month, availability
+from agent.link.outage import DatedOutage
+from agent.link.tables import Correct
+
+_PATIENCE_S = 1.0
+
+
+def outages_between(
+    connection: sqlite3.Connection, correct: Correct, *, from_ts: float | None, to_ts: float | None
+) -> list[DatedOutage]:
+    """Return the outages that lie at least partly between two UTC seconds (None: no bound), the oldest first.
+
+    One whose time is not known is in every answer: it may belong there.
+    """
+    found = tables.outages(connection, correct) if tables.exist(connection) else []
+    return [one for one in found if _is_between(one, from_ts, to_ts)]
+
+
+def _is_between(one: DatedOutage, from_ts: float | None, to_ts: float | None) -> bool:
+    begins_too_late = to_ts is not None and one.start_ts is not None and one.start_ts >= to_ts
+    ends_too_early = from_ts is not None and one.end_ts is not None and one.end_ts < from_ts
+    return not begins_too_late and not ends_too_early
+
+
+def month_figures(
+    connection: sqlite3.Connection, correct: Correct, month: Month, *, now_ts: float | None = None
+) -> Availability:
+    """Return the three figures of a month."""
+    has_tables = tables.exist(connection)
+    return availability(
+        month,
+        tables.spans(connection) if has_tables else [],
+        tables.outages(connection, correct) if has_tables else [],
+        correct,
+        now_ts=time.time() if now_ts is None else now_ts,
+    )
+
+
+@contextmanager
+def left_behind(database: Path) -> Iterator[tuple[sqlite3.Connection, Correct] | None]:
+    """Open the database of a daemon that does not run, to read only; None when there is no database yet.
+
+    Raises StoreUnusable for one that cannot be read.
+    """
+    if not database.exists():
+        yield None
+        return
+    connection = _opened(database)
+    try:
+        yield connection, _correct_all(connection)
+    except sqlite3.Error as failure:
+        raise _unreadable(database, failure) from None
+    finally:
+        connection.close()
+
+
+def _opened(database: Path) -> sqlite3.Connection:
+    failure: sqlite3.Error | None = None
+    # As in buffer.peek: without the right to write beside it, the unfinished log is left out.
+    for mode in ("mode=ro", "immutable=1"):
+        connection: sqlite3.Connection | None = None
+        try:
+            connection = sqlite3.connect(
+                f"{database.absolute().as_uri()}?{mode}", uri=True, timeout=_PATIENCE_S
+            )
+            connection.execute("SELECT count(*) FROM clocks").fetchone()
+        except sqlite3.Error as error:
+            failure = failure or error
+            if connection is not None:
+                connection.close()
+        else:
+            return connection
+    assert failure is not None
+    raise _unreadable(database, failure)
+
+
+def _correct_all(connection: sqlite3.Connection) -> Correct:
+    # No boot of it goes on: the last one, too, is placed beside its neighbours.
+    (newest,) = connection.execute("SELECT coalesce(max(boot), 0) FROM clocks").fetchone()
+    return TrueTimes(connection, boot=int(newest) + 1).corrected
+
+
+def _unreadable(database: Path, failure: Any) -> StoreUnusable:
+    return StoreUnusable(
+        _("the reading database {path} cannot be read: {reason}").format(path=database, reason=failure),
+        _("use sudo, or add this user to the group sinyal"),
+    )
