@@ -7,7 +7,8 @@ classes without a docstring, paho imports `uuid` to make up a client id. A stand
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -23,6 +24,24 @@ class _LateModule(ModuleType):
         real = sys.modules[self.__name__]
         vars(self).update(vars(real))
         return getattr(real, name)
+
+
+@contextmanager
+def stand_ins(**modules: ModuleType) -> Iterator[None]:
+    """Let what is imported inside this block find these modules in place of the real ones of that name.
+
+    A dot is written as two underscores: urllib__request. A module that is loaded already stays as it is;
+    afterwards `import` gives the real ones again.
+    """
+    placed = {name.replace("__", "."): module for name, module in modules.items()}
+    placed = {name: module for name, module in placed.items() if name not in sys.modules}
+    sys.modules.update(placed)
+    try:
+        yield
+    finally:
+        for name, module in placed.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
 
 
 def load_late(names: Iterable[str]) -> None:

@@ -1,12 +1,11 @@
 """Billing days and months. A day begins at midnight in WIB and is counted from 1970-01-01."""
 
-from datetime import date
+import time
 from typing import NamedTuple
 
 from agent.screen import WIB_OFFSET_S
 
 DAY_S = 86400
-_FIRST_ORDINAL = date(1970, 1, 1).toordinal()
 
 
 class Month(NamedTuple):
@@ -33,18 +32,19 @@ def day_begins_ts(day: int) -> int:
 
 def date_of(day: int) -> str:
     """Return a billing day as "2026-11-28"."""
-    return date.fromordinal(_FIRST_ORDINAL + day).isoformat()
+    return time.strftime("%Y-%m-%d", time.gmtime(day * DAY_S))
 
 
 def billing_month(day: int, begins_on: int) -> Month:
     """Return the paid month that holds `day`, when months begin on the day `begins_on` (1 to 28)."""
-    at = date.fromordinal(_FIRST_ORDINAL + day)
-    first = at.replace(day=begins_on)
-    if first > at:
-        first = _month_later(first, -1)
-    return Month(first.toordinal() - _FIRST_ORDINAL, _month_later(first, 1).toordinal() - _FIRST_ORDINAL - 1)
+    calendar_month = _month_of(day)
+    if calendar_month + begins_on - 1 > day:
+        calendar_month = _month_of(calendar_month - 1)
+    # 31 days behind the first of a month lies one of the first days of the next.
+    following = _month_of(calendar_month + 31)
+    return Month(calendar_month + begins_on - 1, following + begins_on - 2)
 
 
-def _month_later(at: date, months: int) -> date:
-    counted = at.year * 12 + at.month - 1 + months
-    return at.replace(year=counted // 12, month=counted % 12 + 1)
+def _month_of(day: int) -> int:
+    """Return the first day of the calendar month that holds `day`."""
+    return day - time.gmtime(day * DAY_S).tm_mday + 1

@@ -2,6 +2,9 @@
 
 import sys
 
+import agent.pipeline.a_lean_start  # noqa: F401 -- before sqlite3 is loaded by anybody else
+
+# isort: split
 from agent.config.model import config_of
 from agent.errors import SinyalError
 from agent.language import use_language

@@ -1,12 +1,12 @@
 """Lets paho-mqtt in: a version we can work with, and without the HTTP client it never needs here."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
 from agent.errors import SinyalError
 from agent.language import _
+from agent.late_modules import stand_ins
 
 OLDEST_PAHO = (2, 2)
 """paho-mqtt 2.1 ends its loop with an error on a PUBACK that 2.2 reports."""
@@ -20,23 +20,18 @@ class LibraryUnusable(SinyalError):
 
 @contextmanager
 def light_paho() -> Iterator[None]:
-    """Let paho be imported inside this block, with an empty module in place of `urllib.request`.
+    """Let paho be imported inside this block, without what it imports and never uses on a gateway.
 
-    paho imports that only to look for HTTP proxies; with http.client and email behind it, it costs a gateway
-    2.7 MB. We open the socket ourselves, so that code is never reached and a proxy named in the environment
-    is not used. Afterwards `import urllib.request` gives the real module.
+    `urllib.request` it wants only to look for HTTP proxies, which costs 2.7 MB with http.client and email
+    behind it. We open the socket ourselves, so that code is never reached and a proxy named in the
+    environment is not used. `platform` it asks only whether this is Windows.
     Raises LibraryUnusable when paho is missing or too old.
     """
     _require_paho()
-    name = "urllib.request"
-    if name in sys.modules:
+    platform = ModuleType("platform")
+    platform.system = lambda: "Linux"  # type: ignore[attr-defined]
+    with stand_ins(urllib__request=ModuleType("urllib.request"), platform=platform):
         yield
-        return
-    sys.modules[name] = ModuleType(name)
-    try:
-        yield
-    finally:
-        del sys.modules[name]
 
 
 def _require_paho() -> None:
