@@ -6,12 +6,13 @@ make bench ARGS="wire status"; shorten the daemon's five minutes: ARGS="daemon -
 
 import argparse
 import importlib
+import os
 import platform
 import sys
 
 from tests.bench.line import Line
 
-BENCHES = ("wire", "buffer", "drain", "status", "modem", "daemon")
+BENCHES = ("wire", "day", "buffer", "drain", "outage", "status", "modem", "backlog", "daemon")
 
 
 def main() -> int:
@@ -29,7 +30,9 @@ def main() -> int:
         print(f"{name} …", file=sys.stderr)
         module = importlib.import_module(f"tests.bench.{name}")
         lines += module.run(args.seconds) if name == "daemon" else module.run()
-    print(f"\nPython {platform.python_version()}, {platform.machine()}, {platform.release()}\n")
+    load = ", ".join(f"{average:.1f}" for average in os.getloadavg())
+    system = f"Python {platform.python_version()}, {platform.machine()}, {platform.release()}"
+    print(f"\n{system}, {os.cpu_count()} processors, load {load}\n")
     header = Line("what", "ours", "peer or floor", "ratio", "limit")
     table = [header, *lines]
     widths = [max(len(getattr(line, field)) for line in table) for field in Line.COLUMNS]
