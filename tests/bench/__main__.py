@@ -12,7 +12,7 @@ import sys
 
 from tests.bench.line import Line
 
-BENCHES = ("wire", "day", "buffer", "drain", "outage", "status", "modem", "backlog", "daemon")
+BENCHES = ("wire", "day", "buffer", "drain", "outage", "status", "modem", "backlog", "peers", "daemon")
 
 
 def main() -> int:
