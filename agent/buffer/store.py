@@ -220,10 +220,12 @@ class Store:
                 f" WHERE seq BETWEEN ? AND ? ORDER BY seq {order} LIMIT ?"
             )
             for first, last in reversed(runs) if newest else runs:
-                found = database.connection.execute(query, (first, last, max(limit, 0))).fetchall()
-                if found:
-                    rows = [_row(database.columns, values) for values in sorted(found)]
-                    return with_extremes(database.connection, [*map(self._true_times().corrected, rows)])
+                times, texts = self._true_times(), dict[Value, Value]()
+                found = database.connection.execute(query, (first, last, max(limit, 0)))
+                # One by one: hundreds of rows twice over would stay in the memory of the process.
+                rows = [times.corrected(_row(database.columns, values, texts)) for values in found]
+                if rows:
+                    return with_extremes(database.connection, rows[::-1] if newest else rows)
             return []
 
     def mark_sent(self, first_seq: int, last_seq: int) -> None:
@@ -698,8 +700,13 @@ def _insert(database: Database, rows: Sequence[Row]) -> int:
     return database.connection.executemany(insert, values).rowcount if values else 0
 
 
-def _row(columns: Sequence[str], values: Sequence[Value]) -> Row:
-    return {name: value for name, value in zip(columns, values, strict=True) if value is not None}
+def _row(columns: Sequence[str], values: Sequence[Value], texts: dict[Value, Value]) -> Row:
+    """Return what is known of a row; a text that repeats from row to row is kept once, in `texts`."""
+    return {
+        name: texts.setdefault(value, value) if isinstance(value, str) else value
+        for name, value in zip(columns, values, strict=True)
+        if value is not None
+    }
 
 
 @contextmanager
