@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -223,10 +222,13 @@ class Store:
                 f" WHERE seq BETWEEN ? AND ? ORDER BY seq {order} LIMIT ?"
             )
             for first, last in reversed(runs) if newest else runs:
-                found = database.connection.execute(query, (first, last, max(limit, 0))).fetchall()
-                if found:
-                    rows = [_row(database.columns, values) for values in sorted(found, key=itemgetter(0))]
-                    return with_extremes(database.connection, [*map(self._true_times().corrected, rows)])
+                times, texts = self._true_times(), dict[Value, Value]()
+                found = database.connection.execute(query, (first, last, max(limit, 0)))
+                # One by one: hundreds of rows twice over would stay in the memory of the process.
+                rows = [times.corrected(_row(database.columns, values, texts)) for values in found]
+                if rows:
+                    rows.sort(key=_seq)
+                    return with_extremes(database.connection, rows)
             return []
 
     def mark_sent(self, first_seq: int, last_seq: int) -> None:
@@ -730,8 +732,13 @@ def _insert(database: Database, rows: Sequence[Row]) -> int:
     return database.connection.executemany(insert, values).rowcount if values else 0
 
 
-def _row(columns: Sequence[str], values: Sequence[Value]) -> Row:
-    return {name: value for name, value in zip(columns, values, strict=True) if value is not None}
+def _row(columns: Sequence[str], values: Sequence[Value], texts: dict[Value, Value]) -> Row:
+    """Return what is known of a row; a text that repeats from row to row is kept once, in `texts`."""
+    return {
+        name: texts.setdefault(value, value) if isinstance(value, str) else value
+        for name, value in zip(columns, values, strict=True)
+        if value is not None
+    }
 
 
 @contextmanager
@@ -779,3 +786,9 @@ def _add_to_counter(connection: sqlite3.Connection, name: str, rows: int) -> Non
 def _count(connection: sqlite3.Connection, ranges: Iterable[SeqRange]) -> int:
     query = "SELECT count(*) FROM readings WHERE seq BETWEEN ? AND ?"
     return sum(connection.execute(query, first_and_last).fetchone()[0] for first_and_last in ranges)
+
+
+def _seq(row: Row) -> int:
+    seq = row["seq"]
+    assert isinstance(seq, int)
+    return seq

@@ -6,12 +6,14 @@ make bench ARGS="wire status"; shorten the daemon's five minutes: ARGS="daemon -
 
 import argparse
 import importlib
+import logging
+import os
 import platform
 import sys
 
 from tests.bench.line import Line
 
-BENCHES = ("wire", "buffer", "drain", "status", "modem", "daemon")
+BENCHES = ("wire", "day", "buffer", "drain", "outage", "status", "modem", "backlog", "peers", "daemon")
 
 
 def main() -> int:
@@ -24,12 +26,15 @@ def main() -> int:
     unknown = sorted(set(names) - set(BENCHES))
     if unknown:
         parser.error(f"no bench called {', '.join(unknown)}")
+    logging.disable(logging.WARNING)  # what the agent says of broken links is expected here
     lines: list[Line] = []
     for name in names:
         print(f"{name} …", file=sys.stderr)
         module = importlib.import_module(f"tests.bench.{name}")
         lines += module.run(args.seconds) if name == "daemon" else module.run()
-    print(f"\nPython {platform.python_version()}, {platform.machine()}, {platform.release()}\n")
+    load = ", ".join(f"{average:.1f}" for average in os.getloadavg())
+    system = f"Python {platform.python_version()}, {platform.machine()}, {platform.release()}"
+    print(f"\n{system}, {os.cpu_count()} processors, load {load}\n")
     header = Line("what", "ours", "peer or floor", "ratio", "limit")
     table = [header, *lines]
     widths = [max(len(getattr(line, field)) for line in table) for field in Line.COLUMNS]
