@@ -13,6 +13,9 @@ from agent.errors import ConfigMistake, SinyalError, UsageMistake
 from agent.language import _
 from agent.pipeline.snapshot import daemon_runs
 
+SEARCH_LIMIT_S = 210.0
+"""More than the daemon allows a search of all networks, with the wait for those before it."""
+
 Answer = Mapping[str, Any]
 """As `agent.pipeline.modem_control` gives it."""
 
@@ -41,12 +44,17 @@ class _ThroughDaemon:
         return self._ask("modem_cells")
 
     def at(self, command: str, *, may_write: bool) -> Answer:
-        return self._ask("modem_at", command=command, may_write=may_write)
+        from agent.modem.typed_command import is_network_search
 
-    def _ask(self, ask: str, **details: object) -> Answer:
-        from agent.pipeline.control_client import ask_daemon
+        details = {"command": command, "may_write": may_write}
+        return self._ask("modem_at", SEARCH_LIMIT_S if is_network_search(command) else None, details)
 
-        return ask_daemon(self._runtime, ask, **details)
+    def _ask(
+        self, ask: str, limit_s: float | None = None, details: Mapping[str, object] | None = None
+    ) -> Answer:
+        from agent.pipeline.control_client import ANSWER_LIMIT_S, ask_daemon_within
+
+        return ask_daemon_within(self._runtime, limit_s or ANSWER_LIMIT_S, ask, details or {})
 
 
 class _OwnPort:

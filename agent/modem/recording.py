@@ -160,7 +160,7 @@ def _lines(command: str, heard: bytes | bytearray) -> tuple[str, ...]:
 
 
 def _without_messages(turns: Iterable[Turn]) -> list[Turn]:
-    return [replace(turn, lines=tuple(without_private_notices(turn.lines))) for turn in turns]
+    return [replace(turn, lines=tuple(without_private_notices(turn.lines, turn.command))) for turn in turns]
 
 
 def _secret_commands(dialect: Dialect) -> frozenset[str]:

@@ -10,6 +10,9 @@ from agent.language import _
 from agent.modem.poll import ModemPoller
 from agent.pipeline.control import Answerer, Question, fault_document, language_of
 
+SEARCH_DEADLINE_S = 180.0
+"""How long a search of all networks may take: minutes, says the field."""
+
 AT_DEADLINE_S = 12.0
 """How long an answer to a person's command may take; with the rest around it, it is there within 20 s."""
 
@@ -64,7 +67,7 @@ def run_at(modem: ModemPoller, command: str, *, may_write: bool) -> Mapping[str,
     SinyalError when the modem fails.
     """
     # Seldom needed, and the daemon has to be small.
-    from agent.modem.typed_command import check_typed_command, why_dangerous
+    from agent.modem.typed_command import check_typed_command, is_network_search, why_dangerous
 
     check_typed_command(command)
     reason = why_dangerous(command)
@@ -73,7 +76,14 @@ def run_at(modem: ModemPoller, command: str, *, may_write: bool) -> Mapping[str,
             _("{command} is not sent: {reason}").format(command=command, reason=reason),
             _("if you are sure, add --yes"),
         )
-    reply = modem.ask(command, AT_DEADLINE_S)
+    reply = modem.ask(command, SEARCH_DEADLINE_S if is_network_search(command) else AT_DEADLINE_S)
+    if reply.wanted_text:
+        raise UsageMistake(
+            _("{command} waits for a text, and sinyal sends none; the modem was told to forget it").format(
+                command=command
+            ),
+            _("use another program for messages and files"),
+        )
     final = None
     if reply.final is not None:
         final = {"word": reply.final.word, "code": reply.final.code, "text": reply.final.text}

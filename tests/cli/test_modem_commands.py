@@ -281,7 +281,7 @@ def test_a_port_that_another_program_holds_is_busy_and_names_it(modem: Simulated
         ("AT+CSQ", 0, "+CSQ: 20,99\nOK\n"),
         ("at+csq", 0, "+CSQ: 20,99\nOK\n"),
         ("AT", 0, "OK\n"),
-        ("AT+FOO", 1, "ERROR\n"),
+        ("AT+FOO?", 1, "ERROR\n"),
         ("AT+CPBS?", 1, "+CME ERROR: 10\n"),
     ],
 )
@@ -317,6 +317,46 @@ def test_an_at_command_that_fails_is_json_too(command: str, port: str, code: int
     document = json.loads(done.stdout)
     assert (document["command"], document["ok"], document["final"]) == (command, False, None)
     assert document["error_text"] and f"sinyal: {document['error_text']}. Next step: " in done.stderr
+
+
+SEARCH = (
+    '> AT+COPS=?\n< \\r\\n+COPS: (2,"TELKOMSEL","TSEL","51010",7)\\r\\n\n< OK\n> AT+CMGS="1"\n< \\r\\n> \n'
+)
+
+
+@pytest.mark.parametrize("with_daemon", [False, True])
+def test_a_search_of_all_networks_may_take_longer_than_any_other_answer(
+    with_daemon: bool, tmp_path: Path
+) -> None:
+    with SimulatedModem(transcript(EC25, SEARCH)) as simulated:
+        real_answer = simulated._answer
+
+        def slowly(command: str) -> None:
+            if command == "AT+COPS=?":
+                time.sleep(14)
+            real_answer(command)
+
+        simulated._answer = slowly  # type: ignore[method-assign]
+        where = ["--port", str(simulated.path)]
+        running = Gateway(tmp_path / "gw", modem=str(simulated.path), interval_s=60)
+        try:
+            if with_daemon:
+                running.start()
+                wait_until("socket", (running.folder / "run" / SOCKET_NAME).exists)
+                where = ["--config", str(running.config)]
+            done = sinyal("modem", "at", "AT+COPS=?", "--yes", *where)
+        finally:
+            running.stop_anyhow()
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "OK"), done.stderr
+    assert "TELKOMSEL" in done.stdout
+
+
+def test_a_command_that_waits_for_a_text_is_refused_and_the_modem_goes_on() -> None:
+    with SimulatedModem(transcript(EC25, SEARCH)) as simulated:
+        port = ["--port", str(simulated.path), "--lang", "en"]
+        done = sinyal("modem", "at", 'AT+CMGS="1"', "--yes", *port)
+        assert done.returncode == 2 and "waits for a text" in done.stderr
+        assert sinyal("modem", "at", "AT+CGMM", *port).returncode == 0
 
 
 def test_what_changes_something_is_sent_with_yes_only(modem: SimulatedModem) -> None:

@@ -139,6 +139,10 @@ def test_hidden_cells_change_nothing_but_where_it_is(situation: str) -> None:
         ("003300350036003900330038003000330035", "003000300030003000300030003000300030"),
         ("+628123456789", "+000000000000"),
         ("08123456789", "00000000000"),
+        ("telp +62(813)9998877", "telp +00(000)0000000"),
+        ("0813.9998.877", "0000.0000.000"),
+        ("0813-9998-877 / (0813) 999 8877", "0000-0000-000 / (0000) 000 0000"),
+        ("-97 -10 12 081", "-97 -10 12 081"),
         ('+CEREG: 2,1,"1A2B","01A2B3C4",7', '+CEREG: 2,1,"1A2B","01A2B3C4",7'),
         ("^HCSQ: 68719476735", "^HCSQ: 68719476735"),
     ],
@@ -154,7 +158,41 @@ def test_an_answer_to_an_identity_question_keeps_nothing_long() -> None:
 
 def test_callers_and_messages_are_left_out() -> None:
     heard = ['+CLIP: "+628123456789",145', "+CMT: ,24", "07912658", "+CSQ: 9,99", "OK"]
-    assert without_private_notices(heard) == ["+CLIP:", "+CMT:", "+CSQ: 9,99", "OK"]
+    assert without_private_notices(heard, "AT+CSQ") == ["+CLIP:", "+CMT:", "+CSQ: 9,99", "OK"]
+
+
+@pytest.mark.parametrize(
+    ("command", "heard", "kept"),
+    [
+        (
+            "AT+CGMI",
+            ['+CMT: "+62812",,"x"', "rahasia satu", "rahasia dua", "OK", "Quectel", "OK"],
+            ["+CMT:", "OK", "OK"],
+        ),
+        (
+            "AT+CSQ",
+            ['+CUSD: 0,"satu', "dua 5000", '",15', "+CSQ: 9,99", "OK"],
+            ["+CUSD:", "+CSQ: 9,99", "OK"],
+        ),
+        ("AT+CSQ", ['+CUSD: 0,"satu",15', "^RSSI: 9", "OK"], ["+CUSD:", "^RSSI: 9", "OK"]),
+        ("AT+CSQ", ['x+CNAP: "BUDI",0', '+CPBR: 1,"0812",129,"BUDI"', "OK"], ["+CNAP:", "+CPBR:", "OK"]),
+        ("AT+CSQ", ['+CMGL: 1,"REC READ","0812"', "rahasia", "lagi", "OK"], ["+CMGL:", "OK"]),
+    ],
+)
+def test_no_line_of_a_text_is_kept(command: str, heard: list[str], kept: list[str]) -> None:
+    assert without_private_notices(heard, command) == kept
+
+
+def test_messages_that_come_during_a_recording_are_not_in_it(tmp_path: Path) -> None:
+    notices = (
+        '\\r\\n+CMT: "+6281234567890",,"x"\\r\\nrahasia satu\\r\\nrahasia dua\\r\\n',
+        '\\r\\n+CUSD: 0,"rahasia\\r\\nrahasia 5000\\r\\n",15\\r\\n',
+    )
+    behaviour = Behaviour(notices=notices, notice_chance=0.15, seed=3)
+    with SimulatedModem(read_transcript(FOLDER / ONE / "conversation.txt"), behaviour) as modem:
+        text = record_modem(str(modem.path), hide_cells=False).text
+    assert "+CMT:" in text and "+CUSD:" in text and "EC25" in text
+    assert "rahasia" not in text and "5000" not in text and "6281" not in text
 
 
 def test_a_hidden_cell_has_the_same_number_everywhere() -> None:
