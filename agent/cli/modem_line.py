@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from agent.config.keys import DEFAULTS
+from agent.config.load import DEFAULT_CONFIG_FILE
 from agent.errors import ConfigMistake, SinyalError, UsageMistake
 from agent.language import _
 from agent.pipeline.snapshot import daemon_runs
@@ -96,7 +96,9 @@ def configured(args: argparse.Namespace) -> Mapping[str, Any]:
     except ConfigMistake:
         if not args.configuration.is_unconfigured():
             raise
-        return DEFAULTS
+        from agent.config.load import build_config
+
+        return build_config({}, DEFAULT_CONFIG_FILE, os.environ).values
     return values
 
 
@@ -117,24 +119,29 @@ def open_modem(args: argparse.Namespace) -> Iterator[ModemLine]:
         line.close()
 
 
-def port_of_daemon(values: Mapping[str, Any]) -> str:
-    """Return the port that the running daemon uses or looks for, the configured one when it does not tell."""
+def port_of_daemon(values: Mapping[str, Any]) -> tuple[str, int | None]:
+    """Return the port that the running daemon uses or looks for, and its process id.
+
+    The configured port and None when it does not tell.
+    """
     try:
-        return _told_port(values["paths.runtime"])
+        told = _told(values["paths.runtime"])
     except SinyalError:
-        return str(values["modem.port"])
+        return str(values["modem.port"]), None
+    pid = told.get("pid")
+    return str(told.get("port")), pid if isinstance(pid, int) else None
 
 
-def _told_port(runtime: Path) -> str:
+def _told(runtime: Path) -> Answer:
     from agent.pipeline.control_client import ask_daemon
 
-    return str(ask_daemon(runtime, "modem_port").get("port"))
+    return ask_daemon(runtime, "modem_port")
 
 
 def _is_of_daemon(values: Mapping[str, Any], port: str) -> bool:
     """Return whether the running daemon has this port; raises SinyalError when it should and is silent."""
     try:
-        return is_same_port(_told_port(values["paths.runtime"]), port)
+        return is_same_port(str(_told(values["paths.runtime"]).get("port")), port)
     except SinyalError:
         if is_same_port(str(values["modem.port"]), port):
             raise

@@ -2,17 +2,21 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from agent.config.keys import DEFAULTS
+from agent.cli.modem_line import configured as configured_values
 from agent.config.toml_text import one_line
-from agent.errors import ConfigMistake, ModemUnavailable, NoPermission, SinyalError, UsageMistake
+from agent.errors import ModemUnavailable, NoPermission, SinyalError, UsageMistake
 from agent.language import _
 from agent.pipeline.snapshot import daemon_runs
+
+if TYPE_CHECKING:
+    from agent.modem.recording import Recording
 
 STDOUT = "-"
 
@@ -28,14 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Record the modem; the file appears whole or not at all."""
+    """Record the modem; the file appears whole or not at all, without the end when the modem fails."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)  # ends it as Ctrl-C does, and tidily
     port = _free_port(args)
     with _whole_file(args.file, may_replace=args.yes) as out:
-        # A mistake in what was typed is told before the serial port is loaded.
-        from agent.modem.recording import record_modem
-
         _note(_("asking the modem everything once; this can take a minute"))
-        recording = record_modem(port, hide_cells=args.hide_cells)
+        recording = _record(port, hide_cells=args.hide_cells)
         out.write(recording.text)
     if recording.left_out:
         _note(
@@ -51,17 +55,32 @@ def run(args: argparse.Namespace) -> int:
         )
         print(_("Look through it before you give it away. It can be replayed with:"))
         print(f"  sinyal modem simulate {one_line(args.file)}")
+    if recording.fault is not None:
+        what = recording.fault.what
+        raise ModemUnavailable(
+            _("the recording ends early, what came until then is kept: {what}").format(
+                what=what if port in what else f"{port}: {what}"
+            ),
+            recording.fault.next_step,
+        )
     return 0
+
+
+def _record(port: str, *, hide_cells: bool) -> "Recording":
+    # A mistake in what was typed is told before the serial port is loaded.
+    from agent.modem.recording import record_modem
+
+    try:
+        return record_modem(port, hide_cells=hide_cells)
+    except ModemUnavailable as fault:
+        if port in fault.what:
+            raise
+        raise ModemUnavailable(f"{port}: {fault.what}", fault.next_step) from None
 
 
 def _free_port(args: argparse.Namespace) -> str:
     """Return the port to open; raises ModemUnavailable when it is the running agent's."""
-    try:
-        values = args.configuration.load().values
-    except ConfigMistake:
-        if not args.configuration.is_unconfigured():
-            raise
-        values = DEFAULTS
+    values = configured_values(args)
     configured = str(values["modem.port"])
     wanted = args.port or configured
     if wanted == configured and daemon_runs(values["paths.runtime"]):
@@ -79,6 +98,10 @@ def _whole_file(name: str, *, may_replace: bool) -> Iterator[TextIO]:
     Raises UsageMistake before anything is asked when it exists already, or cannot be made there.
     """
     if name == STDOUT:
+        if sys.stdout is None:
+            raise UsageMistake(
+                _("the output is closed (>&-), nothing can be written there"), _("name a file instead of -")
+            )
         yield sys.stdout
         return
     file = Path(name)

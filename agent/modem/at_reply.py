@@ -11,6 +11,9 @@ MAX_LINE_BYTES = 2048
 
 _NOISE = bytes(code for code in (*range(32), 127) if code not in b"\t\r\n")
 
+_C1 = dict.fromkeys(range(0x80, 0xA0))
+"""Control characters too: U+009B steers a terminal as ESC [ does."""
+
 _CALL_RESULTS = frozenset(("NO CARRIER", "BUSY", "NO ANSWER", "NO DIALTONE", "NO DIAL TONE"))
 _PLAIN_RESULTS = _CALL_RESULTS | {"OK", "ERROR", "COMMAND NOT SUPPORT", "TOO MANY PARAMETERS", "MODEM ERROR"}
 _NUMBERED_RESULTS = ("+CME ERROR", "+CMS ERROR")
@@ -44,17 +47,22 @@ class LineSplitter:
         *lines, tail = (self._tail + chunk.translate(None, _NOISE).replace(b"\r", b"\n")).split(b"\n")
         # What is too long stays begun, so that its end does not look like a line of its own.
         self._tail = tail[:MAX_LINE_BYTES]
-        texts = (line[:MAX_LINE_BYTES].decode("utf-8", "replace").strip() for line in lines)
+        texts = (_text(line[:MAX_LINE_BYTES]) for line in lines)
         return [text for text in texts if text]
 
     @property
     def unfinished(self) -> str:
         """Return the line that has begun and not yet ended, "" when there is none."""
-        return self._tail.decode("utf-8", "replace").strip()
+        return _text(self._tail)
 
     def forget(self) -> None:
         """Drop the unfinished line."""
         self._tail = b""
+
+
+def _text(line: bytes) -> str:
+    text = line.decode("utf-8", "replace")
+    return (text if text.isascii() else text.translate(_C1)).strip()
 
 
 @dataclass(frozen=True, slots=True)

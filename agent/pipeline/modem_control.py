@@ -1,5 +1,6 @@
 """What a command may ask of the modem that the daemon holds."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -30,7 +31,7 @@ def modem_answerers(modem: ModemPoller) -> Mapping[str, Answerer]:
         return run_at(modem, command, may_write=question.get("may_write") is True)
 
     return {
-        "modem_port": lambda _question: {"port": modem.port},
+        "modem_port": lambda _question: {"port": modem.port, "pid": os.getpid()},
         "modem_read": lambda question: take_look(modem, language_of(question)),
         "modem_cells": lambda _question: read_cells(modem),
         "modem_at": at,

@@ -466,6 +466,57 @@ def test_a_sick_modem_is_hung_through_the_daemon_too(behaviour: Behaviour, tmp_p
     assert stopped[0] == 0 and stopped[1] < 5
 
 
+def test_find_tells_the_agent_and_a_thief_apart(gateway: Gateway, modem: SimulatedModem) -> None:
+    config = ["--config", str(gateway.config), "--lang", "en"]
+    wait_until("read", lambda: "modem answers" in gateway.log_text())
+    refused = sinyal("modem", "read", "--port", str(modem.path), "--lang", "en")
+    assert (
+        refused.returncode == 4 and "held by sinyal itself" in refused.stderr and "--config" in refused.stderr
+    )
+    code = f"f = open({str(modem.path)!r}, 'rb+', 0); print('open', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as thief:
+        assert thief.stdout is not None
+        thief.stdout.readline()
+        found = json.loads(sinyal("modem", "find", "--json", *config).stdout)["ports"][-1]
+        screen = sinyal("modem", "find", *config)
+        thief.kill()
+    agent = found["in_use_by"]
+    assert agent["program"] == "sinyal" and agent["pid"] != thief.pid
+    assert found["also_used_by"]["pid"] == thief.pid
+    assert f"(process {thief.pid}). Next step: stop that program" in screen.stderr
+
+
+def test_find_does_not_call_a_vanished_port_of_the_agent_working(tmp_path: Path) -> None:
+    with SimulatedModem(transcript(NSA)) as simulated:
+        running = Gateway(tmp_path / "gw", modem=str(simulated.path), interval_s=60)
+        running.start()
+        wait_until("read", lambda: "modem answers" in running.log_text())
+    try:
+        done = sinyal("modem", "find", "--json", "--config", str(running.config), "--lang", "en")
+    finally:
+        running.stop_anyhow()
+    port = json.loads(done.stdout)["ports"][-1]
+    assert done.returncode == 4
+    assert (port["in_use_by"], port["answers"]) == (None, False) and "there is no port" in port["problem"]
+
+
+def test_the_environment_names_the_port_without_a_configuration_file(modem: SimulatedModem) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "agent", "modem", "read", "--json"],
+        env={**os.environ, "SINYAL_MODEM_PORT": str(modem.path)},
+        stdout=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, json.loads(done.stdout)["port"]) == (0, str(modem.path))
+
+
+@pytest.mark.parametrize("arguments", [["read", "--nope"], ["at", "AT", "+CSQ"]])
+def test_a_wrong_argument_leads_to_the_help_of_its_action(arguments: list[str]) -> None:
+    done = sinyal("modem", *arguments, "--lang", "en")
+    assert done.returncode == 2 and f"sinyal modem {arguments[0]} --help" in done.stderr
+
+
 def test_another_port_than_the_daemons_is_read_directly(gateway: Gateway) -> None:
     with SimulatedModem(transcript("generic/lte_home")) as other:
         code, document, _notes = read_json("--config", str(gateway.config), "--port", str(other.path))

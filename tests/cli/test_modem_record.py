@@ -4,6 +4,9 @@ import argparse
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -24,6 +27,7 @@ from agent.modem.recording import record, record_modem
 from agent.modem.simulator import Behaviour, SimulatedModem
 from agent.modem.transcript import Transcript, parse_transcript, read_transcript
 from agent.pipeline.snapshot import DaemonLock
+from tests.pipeline.whole_gateway import wait_until
 
 FOLDER = Path(__file__).parents[1] / "transcripts"
 SITUATIONS = sorted(str(file.parent.relative_to(FOLDER)) for file in FOLDER.glob("*/*/conversation.txt"))
@@ -291,12 +295,46 @@ def test_the_running_agent_must_be_stopped_first(tmp_path: Path) -> None:
 def test_a_silent_modem_leaves_no_file(tmp_path: Path) -> None:
     transcript = read_transcript(FOLDER / ONE / "conversation.txt")
     with (
-        SimulatedModem(transcript, Behaviour(hang_after=3)) as modem,
+        SimulatedModem(transcript, Behaviour(hang_after=0)) as modem,
         pytest.raises(SinyalError) as silent,
     ):
         modem_record.run(options(str(tmp_path / "mine.txt"), modem.path))
     assert silent.value.exit_code == 4
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("end", [Behaviour(hang_after=9), Behaviour(unplug_after=9)])
+def test_what_was_recorded_until_the_modem_failed_is_kept(end: Behaviour, tmp_path: Path) -> None:
+    file = tmp_path / "mine.txt"
+    with (
+        SimulatedModem(read_transcript(FOLDER / ONE / "conversation.txt"), end) as modem,
+        pytest.raises(ModemUnavailable, match="kept") as early,
+    ):
+        modem_record.run(options(str(file), modem.path))
+    assert early.value.exit_code == 4 and str(modem.path) in early.value.what
+    assert "AT+CGMM" in read_transcript(file).answers
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGHUP])
+def test_a_recording_that_is_ended_leaves_nothing_behind(end: signal.Signals, tmp_path: Path) -> None:
+    with SimulatedModem(
+        read_transcript(FOLDER / ONE / "conversation.txt"), Behaviour(line_delay_s=0.3)
+    ) as modem:
+        command = ["modem", "record", str(tmp_path / "mine.txt"), "--port", str(modem.path)]
+        with subprocess.Popen([sys.executable, "-m", "agent", *command], stderr=subprocess.PIPE) as process:
+            wait_until("asked", lambda: len(modem.heard) > 1)
+            process.send_signal(end)
+            process.wait(10)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_closed_output_is_told_before_the_modem_is_asked(
+    modem: SimulatedModem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(UsageMistake, match="closed"):
+        modem_record.run(options("-", modem.path))
+    assert not modem.heard
 
 
 def test_everything_the_dialect_asks_is_in_the_recording() -> None:

@@ -176,7 +176,7 @@ SICK = {
     "hangs in the middle": (Behaviour(hang_after=9), "hung"),
     "babbles": (Behaviour(flood_after=0), "hung"),
     "babbles in the middle": (Behaviour(flood_after=9), "hung"),
-    "drips": (Behaviour(bytewise=True, byte_delay_s=0.3), "hung"),
+    "drips": (Behaviour(bytewise=True, byte_delay_s=1.0), "hung"),
     "vanishes": (Behaviour(unplug_after=9), "missing"),
 }
 
