@@ -109,7 +109,7 @@ def open_modem(args: argparse.Namespace) -> Iterator[ModemLine]:
     if args.port is not None and not args.port:
         raise UsageMistake(_("--port is empty"), _("find the modem's port with: sinyal modem find"))
     runtime = values["paths.runtime"]
-    if daemon_runs(runtime) and (args.port is None or _is_of_daemon(values, args.port)):
+    if is_of_running_daemon(values, args.port):
         yield _ThroughDaemon(runtime)
         return
     line = _OwnPort(args.port or values["modem.port"])
@@ -117,6 +117,11 @@ def open_modem(args: argparse.Namespace) -> Iterator[ModemLine]:
         yield line
     finally:
         line.close()
+
+
+def is_of_running_daemon(values: Mapping[str, Any], port: str | None) -> bool:
+    """Return whether a daemon runs that has this port, None for the configured one."""
+    return daemon_runs(values["paths.runtime"]) and (port is None or _is_of_daemon(values, port))
 
 
 def port_of_daemon(values: Mapping[str, Any]) -> tuple[str, int | None]:

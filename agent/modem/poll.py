@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from agent.contract.catalogue import Value
 from agent.errors import ModemUnavailable, SinyalError
@@ -24,6 +24,9 @@ from agent.modem.network_time import COMMAND as NETWORK_TIME_COMMAND
 from agent.modem.network_time import network_time_ts
 from agent.modem.port import PortBusy, PortLost, PortStuck, SerialPort, busy, holders
 from agent.modem.session import Gap, ModemSession
+
+if TYPE_CHECKING:
+    from agent.modem.recording import Recording
 
 log = logging.getLogger("sinyal.modem")
 
@@ -143,6 +146,20 @@ class ModemPoller:
         def asking(conversation: Conversation, _session: ModemSession) -> Reply:
             conversation.ends_at = max(conversation.ends_at, time.monotonic() + deadline_s + AFTER_LONG_S)
             return conversation.ask(command, deadline_s=deadline_s)
+
+        return self._in_turn(asking)
+
+    def record(self, *, hide_cells: bool) -> "Recording":
+        """Record the modem for a person (see `recording`); readings meanwhile find it busy.
+
+        Raises SinyalError when the port or the modem fails before anything is recorded.
+        """
+        # Seldom needed, and the daemon has to be small.
+        from agent.modem.recording import record
+
+        def asking(_conversation: Conversation, _session: ModemSession) -> "Recording":
+            assert self._port is not None
+            return record(self._port, hide_cells=hide_cells)
 
         return self._in_turn(asking)
 

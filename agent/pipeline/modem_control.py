@@ -35,6 +35,9 @@ def modem_answerers(modem: ModemPoller) -> Mapping[str, Answerer]:
         "modem_read": lambda question: take_look(modem, language_of(question)),
         "modem_cells": lambda _question: read_cells(modem),
         "modem_at": at,
+        "modem_record": lambda question: record(
+            modem, hide_cells=question.get("hide_cells") is True, asker=language_of(question)
+        ),
     }
 
 
@@ -51,6 +54,18 @@ def take_look(modem: ModemPoller, asker: str | None = None) -> Mapping[str, Any]
         "port": look.port,
         "incomplete": look.gap,
         "problem": None if look.fault is None else fault_document(look.fault, asker),
+    }
+
+
+def record(modem: ModemPoller, *, hide_cells: bool, asker: str | None = None) -> Mapping[str, Any]:
+    """Return a recording, its numbers masked already, and what ended it early; raises SinyalError."""
+    recording = modem.record(hide_cells=hide_cells)
+    return {
+        "text": recording.text,
+        "questions": recording.questions,
+        "left_out": recording.left_out,
+        "problem": None if recording.fault is None else fault_document(recording.fault, asker),
+        "port": modem.port,
     }
 
 

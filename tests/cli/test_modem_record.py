@@ -27,7 +27,7 @@ from agent.modem.recording import record, record_modem
 from agent.modem.simulator import Behaviour, SimulatedModem
 from agent.modem.transcript import Transcript, parse_transcript, read_transcript
 from agent.pipeline.snapshot import DaemonLock
-from tests.pipeline.whole_gateway import wait_until
+from tests.pipeline.whole_gateway import Gateway, wait_until
 
 FOLDER = Path(__file__).parents[1] / "transcripts"
 SITUATIONS = sorted(str(file.parent.relative_to(FOLDER)) for file in FOLDER.glob("*/*/conversation.txt"))
@@ -278,18 +278,32 @@ def test_a_port_in_use_leaves_no_file(modem: SimulatedModem, tmp_path: Path) -> 
     assert not list(tmp_path.iterdir())
 
 
-def test_the_running_agent_must_be_stopped_first(tmp_path: Path) -> None:
+def test_the_running_agent_records_its_modem(modem: SimulatedModem, tmp_path: Path) -> None:
+    running = Gateway(tmp_path / "gw", modem=str(modem.path), interval_s=1)
+    running.start()
+    try:
+        wait_until("read", lambda: "modem answers" in running.log_text())
+        for port in (None, modem.path):
+            file = tmp_path / f"{port is None}.txt"
+            assert modem_record.run(options(str(file), port, running.config)) == 0
+            assert "AT+CESQ" in read_transcript(file).answers
+        assert running.terminate()[0] == 0
+    finally:
+        running.stop_anyhow()
+    assert "WARNING" not in running.log_text()
+
+
+def test_an_agent_that_does_not_answer_is_told(tmp_path: Path) -> None:
     config = tmp_path / "sinyal.toml"
     config.write_text(f'[paths]\nruntime = "{tmp_path}"\nstate = "{tmp_path}"\n')
     lock = DaemonLock(tmp_path)
     lock.take()
     try:
-        with pytest.raises(ModemUnavailable) as busy:
+        with pytest.raises(SinyalError) as silent:
             modem_record.run(options("-", None, config))
     finally:
         lock.release()
-    assert busy.value.exit_code == 4
-    assert "stop the agent" in busy.value.next_step
+    assert silent.value.exit_code == 4
 
 
 def test_a_silent_modem_leaves_no_file(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from agent.language import use_language
 from agent.modem.poll import ModemPoller
 from agent.modem.transcript import TranscriptUnreadable, read_transcript
 
+
 @pytest.fixture(autouse=True)
 def english() -> None:
     use_language("en")
