@@ -1,5 +1,6 @@
 """How values are written for people: WIB times, numbers in the screen's language, words for states, bars."""
 
+import os
 import time
 from collections.abc import Iterable
 
@@ -10,9 +11,25 @@ COLUMNS = 80
 
 
 def failure_line(failure: SinyalError) -> str:
-    """Return a failure as the one line that a person at the gateway meets."""
+    """Return a failure as the one line that a person meets; on a terminal it is broken between words."""
     line = f"sinyal: {failure.what}."
-    return f"{line} {_('Next step:')} {failure.next_step}." if failure.next_step else line
+    if failure.next_step:
+        line = f"{line} {_('Next step:')} {failure.next_step}."
+    try:
+        return broken(line, os.get_terminal_size(2).columns or COLUMNS)
+    except OSError:  # a file or a pipe: one line for whoever searches it
+        return line
+
+
+def broken(text: str, width: int) -> str:
+    """Return a text with line ends between its words, so that no line is longer than width if that can be."""
+    lines: list[str] = []
+    for word in text.split(" "):
+        if lines and len(lines[-1]) + 1 + len(word) <= width:
+            lines[-1] += " " + word
+        else:
+            lines.append(word)
+    return "\n".join(lines)
 
 
 WIB_OFFSET_S = 7 * 3600

@@ -67,3 +67,9 @@ def test_technologies_of_the_catalogue_are_named() -> None:
 def test_a_line_never_gets_longer_than_the_screen() -> None:
     assert screen.fit(("a" * 50, "", "b" * 50)) == "a" * 50 + " · " + "b" * 26 + "…"
     assert len(screen.fit(("x" * 200,), 10)) == 10
+
+
+def test_a_long_text_is_broken_between_words() -> None:
+    lines = screen.broken("satu dua tiga empat lima enam", 10).split("\n")
+    assert lines == ["satu dua", "tiga empat", "lima enam"]
+    assert screen.broken("x" * 30, 10) == "x" * 30

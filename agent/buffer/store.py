@@ -33,7 +33,7 @@ from agent.buffer.retention import Holdings, Room, look_again, make_room
 from agent.buffer.rollup import end_of_rollup, whole_rollups_from, with_extremes
 from agent.buffer.room_costs import FULL, RoomCosts, count
 from agent.buffer.schema import last_given_seq, storable, wanted_columns
-from agent.buffer.true_time import TrueTimes
+from agent.buffer.true_time import FAR_S, TrueTimes
 from agent.contract.catalogue import Row, Value
 from agent.contract.events import Event, Evidence
 from agent.errors import StoreUnusable
@@ -349,10 +349,12 @@ class Store:
                 times.write_anchor(true_s, quality)
             self._times = TrueTimes(database.connection, boot=database.boot)
             query = (
-                "SELECT min(seq), max(seq) FROM readings WHERE seq >= ? AND ts_quality = 'unset' AND EXISTS"
+                "SELECT min(seq), max(seq) FROM readings WHERE seq >= ? AND (ts_quality = 'unset'"
+                " OR boot = ? AND abs(ts - uptime_s - ?) > ?) AND EXISTS"
                 " (SELECT 1 FROM sent WHERE readings.seq BETWEEN sent.first AND sent.last)"
             )
-            first, last = database.connection.execute(query, (first_seq,)).fetchone()
+            values = (first_seq, database.boot, true_s, FAR_S)
+            first, last = database.connection.execute(query, values).fetchone()
         return self.resend(first, last) if first is not None else 0
 
     def newest_true_ts(self) -> int | None:

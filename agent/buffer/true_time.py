@@ -17,6 +17,9 @@ RANKS = {"unset": 0, "estimated": 1, "rtc": 2, "modem": 3, "broker": 4, "ntp": 5
 
 TRUSTED = tuple(quality for quality, rank in RANKS.items() if rank >= RANKS["rtc"])
 
+FAR_S = 60.0
+"""A row so far from its boot's anchor was stamped by a clock that had stepped, whatever it said of itself."""
+
 SAME_S = 2.0
 """Two anchors closer than this say the same; correcting again would only cost bytes."""
 
@@ -51,9 +54,13 @@ class TrueTimes:
         if not isinstance(boot, int) or not isinstance(uptime_s, int | float):
             return row
         true_s, quality = self._start_of(boot)
-        if true_s is None or RANKS[quality] <= RANKS.get(str(row.get("ts_quality")), 0):
+        rank = RANKS.get(str(row.get("ts_quality")), 0)
+        if true_s is None or RANKS[quality] < rank:
             return row
-        return {**row, "ts": max(0, round(true_s + uptime_s)), "ts_quality": quality}
+        ts, stamped = max(0, round(true_s + uptime_s)), row.get("ts")
+        if RANKS[quality] == rank and isinstance(stamped, int) and abs(ts - stamped) < FAR_S:
+            return row
+        return {**row, "ts": ts, "ts_quality": quality}
 
     def ts_of(self, seq: int) -> int | None:
         """Return the best known `ts` of a stored row, None when there is no such row or it has none."""

@@ -44,6 +44,10 @@ class _ActionParser(Parser):
         if self.module:
             importlib.import_module(f"agent.cli.{self.module}").add_arguments(self)
             self.module = ""
+            known, unknown = super().parse_known_args(args, namespace)
+            if unknown:  # said here, or the next step would be the help of all commands
+                self.error(_("unrecognized arguments: %s") % " ".join(unknown))
+            return known, unknown
         return super().parse_known_args(args, namespace)
 
 

@@ -3,7 +3,10 @@
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from agent.cli.modem_line import add_port, open_modem
@@ -11,7 +14,7 @@ from agent.errors import SinyalError, UsageMistake
 from agent.language import N_, _
 from agent.modem.at_reply import FinalResult
 from agent.modem.error_words import error_words
-from agent.modem.typed_command import check_typed_command, why_dangerous
+from agent.modem.typed_command import check_typed_command, is_network_search, why_dangerous
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,8 +67,34 @@ def _ask(args: argparse.Namespace) -> Mapping[str, Any]:
             _("{command} is not sent: {reason}").format(command=command, reason=reason),
             _("if you are sure, add --yes"),
         )
-    with open_modem(args) as modem:
+    with open_modem(args) as modem, _patience(command):
         return modem.at(command, may_write=args.yes)
+
+
+@contextmanager
+def _patience(command: str) -> Iterator[None]:
+    """Say on a terminal that a search of all networks goes on, and for how long already."""
+    if not is_network_search(command) or sys.stderr is None or not sys.stderr.isatty():
+        yield
+        return
+    ended = threading.Event()
+    began = time.monotonic()
+
+    def show() -> None:
+        while not ended.wait(1.0):
+            text = _("searching all networks, up to three minutes: {seconds} s").format(
+                seconds=round(time.monotonic() - began)
+            )
+            print(f"\r{text}", end="", file=sys.stderr, flush=True)
+
+    showing = threading.Thread(target=show, daemon=True)
+    showing.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        showing.join()
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def _as_printed(final: FinalResult) -> str:

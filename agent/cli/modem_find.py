@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from agent import screen
@@ -12,7 +13,7 @@ from agent.cli.modem_line import configured, is_same_port, port_of_daemon
 from agent.errors import ModemUnavailable, SinyalError
 from agent.language import N_, _
 from agent.modem.find import AUTO, FoundPort, Voice, find_ports, voice_of
-from agent.modem.port import Holder, PortBusy, PortForbidden, busy, holders
+from agent.modem.port import OWN_PROGRAM, Holder, PortBusy, PortForbidden, busy, holders
 from agent.pipeline.snapshot import daemon_runs
 
 LOOKED_AT = ("/dev/ttyUSB*", "/dev/ttyACM*", "/dev/wwan*at*")
@@ -37,7 +38,10 @@ ROLE_WORDS = {
 
 
 class Seen(NamedTuple):
-    """A port and what was found out. answers: None when it was not asked. problem: why it was not."""
+    """A port and what was found out.
+
+    answers: None when it was not asked. problem: why it was not. thief: who else has the agent's port.
+    """
 
     port: FoundPort
     role: str
@@ -45,6 +49,7 @@ class Seen(NamedTuple):
     pid: int | None
     answers: bool | None
     problem: str
+    thief: Holder | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,8 +61,8 @@ def run(args: argparse.Namespace) -> int:
     """List the ports; return 4 when none of them is a modem's."""
     values = configured(args)
     ends_at = time.monotonic() + PROBE_LIMIT_S
-    used = port_of_daemon(values) if daemon_runs(values["paths.runtime"]) else None
-    seen = [_look_at(port, used, ends_at) for port in _ports(str(values["modem.port"]))]
+    used, pid = port_of_daemon(values) if daemon_runs(values["paths.runtime"]) else (None, None)
+    seen = [_look_at(port, used, pid, ends_at) for port in _ports(str(values["modem.port"]))]
     auto = _auto(seen)
     if args.json:
         document = {
@@ -84,16 +89,28 @@ def _ports(wanted: str) -> list[FoundPort]:
     return ports
 
 
-def _look_at(port: FoundPort, used_by_daemon: str | None, ends_at: float) -> Seen:
+def _look_at(port: FoundPort, used_by_daemon: str | None, pid: int | None, ends_at: float) -> Seen:
     holding = holders(port.device)
-    is_used = used_by_daemon is not None and is_same_port(used_by_daemon, port.device)
+    # A port that is gone is not in use, whatever the daemon last had.
+    is_used = (
+        used_by_daemon is not None
+        and is_same_port(used_by_daemon, port.device)
+        and Path(port.device).exists()
+    )
     role: str = port.role
     if role == "other":
         role = _KINDS.get(port.usb_id.partition(":")[0], {}).get(port.interface or 0, "other")
     if holding or is_used:
-        holder = "sinyal" if is_used else _printable(holding[0].program)
+        agents = [one for one in holding if (one.pid == pid if pid else one.program == OWN_PROGRAM)]
+        others = [one for one in holding if one not in agents[:1]]
+        first = (agents or others or [Holder(0, OWN_PROGRAM)])[0]
+        thief = others[0] if is_used and others else None
+        if is_used:
+            first = Holder(pid or (agents[0].pid if agents else 0), OWN_PROGRAM)
         # The daemon opens only what speaks AT.
-        return Seen(port, "at" if is_used else role, holder, holding[0].pid if holding else None, None, "")
+        return Seen(
+            port, "at" if is_used else role, _printable(first.program), first.pid or None, None, "", thief
+        )
     voice, problem = (None, "") if port.role == "other" else _listen(port.device, ends_at)
     answers = None if voice is None else voice == "at"
     return Seen(port, role if voice in (None, "none") else str(voice), "", None, answers, problem)
@@ -113,8 +130,10 @@ def _listen(device: str, ends_at: float) -> tuple[Voice | None, str]:
 def _tell_who_holds(seen: list[Seen]) -> None:
     """Say what to do about another program that has a modem's port."""
     for one in seen:
-        if one.pid is not None and one.holder != "sinyal" and one.role in ("at", "unknown"):
-            held = busy(one.port.device, (Holder(one.pid, one.holder),))
+        is_foreign = one.pid is not None and one.holder != OWN_PROGRAM and one.role in ("at", "unknown")
+        other = one.thief or (Holder(one.pid or 0, one.holder) if is_foreign else None)
+        if other is not None:
+            held = busy(one.port.device, (other,))
             print(f"sinyal: {held.what}. {_('Next step:')} {held.next_step}.", file=sys.stderr)
             return
 
@@ -123,7 +142,7 @@ def _auto(seen: list[Seen]) -> str | None:
     """Return the port that `port = "auto"` would take, as PortFinder chooses."""
     on_bus = [one for one in seen if one.port.location]
     known = next((one for one in on_bus if one.port.role == "at"), None)
-    chosen = known or next((one for one in on_bus if one.answers or one.holder == "sinyal"), None)
+    chosen = known or next((one for one in on_bus if one.answers or one.holder == OWN_PROGRAM), None)
     return None if chosen is None else chosen.port.device
 
 
@@ -137,6 +156,7 @@ def _document(seen: Seen, auto: str | None) -> Mapping[str, Any]:
         "path": port.location or None,
         "role": seen.role,
         "in_use_by": {"program": seen.holder, "pid": seen.pid} if seen.holder else None,
+        "also_used_by": seen.thief and {"program": _printable(seen.thief.program), "pid": seen.thief.pid},
         "answers": seen.answers,
         "problem": seen.problem or None,
         "auto": port.device == auto,
@@ -159,6 +179,10 @@ def _lines(seen: list[Seen], auto: str | None) -> Iterator[str]:
 
 
 def _state(seen: Seen) -> str:
+    if seen.thief is not None:
+        return _("in use by {program} (process {pid}) and by {other} (process {other_pid})").format(
+            program=seen.holder, pid=seen.pid or "?", other=seen.thief.program, other_pid=seen.thief.pid
+        )
     if seen.holder and seen.pid is None:
         return _("in use by {program}").format(program=seen.holder)
     if seen.holder:

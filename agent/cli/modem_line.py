@@ -8,10 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from agent.config.keys import DEFAULTS
+from agent.config.load import DEFAULT_CONFIG_FILE
 from agent.errors import ConfigMistake, SinyalError, UsageMistake
 from agent.language import _
 from agent.pipeline.snapshot import daemon_runs
+
+SEARCH_LIMIT_S = 210.0
+"""More than the daemon allows a search of all networks, with the wait for those before it."""
 
 Answer = Mapping[str, Any]
 """As `agent.pipeline.modem_control` gives it."""
@@ -41,12 +44,17 @@ class _ThroughDaemon:
         return self._ask("modem_cells")
 
     def at(self, command: str, *, may_write: bool) -> Answer:
-        return self._ask("modem_at", command=command, may_write=may_write)
+        from agent.modem.typed_command import is_network_search
 
-    def _ask(self, ask: str, **details: object) -> Answer:
-        from agent.pipeline.control_client import ask_daemon
+        details = {"command": command, "may_write": may_write}
+        return self._ask("modem_at", SEARCH_LIMIT_S if is_network_search(command) else None, details)
 
-        return ask_daemon(self._runtime, ask, **details)
+    def _ask(
+        self, ask: str, limit_s: float | None = None, details: Mapping[str, object] | None = None
+    ) -> Answer:
+        from agent.pipeline.control_client import ANSWER_LIMIT_S, ask_daemon_within
+
+        return ask_daemon_within(self._runtime, limit_s or ANSWER_LIMIT_S, ask, details or {})
 
 
 class _OwnPort:
@@ -88,7 +96,9 @@ def configured(args: argparse.Namespace) -> Mapping[str, Any]:
     except ConfigMistake:
         if not args.configuration.is_unconfigured():
             raise
-        return DEFAULTS
+        from agent.config.load import build_config
+
+        return build_config({}, DEFAULT_CONFIG_FILE, os.environ).values
     return values
 
 
@@ -99,7 +109,7 @@ def open_modem(args: argparse.Namespace) -> Iterator[ModemLine]:
     if args.port is not None and not args.port:
         raise UsageMistake(_("--port is empty"), _("find the modem's port with: sinyal modem find"))
     runtime = values["paths.runtime"]
-    if daemon_runs(runtime) and (args.port is None or _is_of_daemon(values, args.port)):
+    if is_of_running_daemon(values, args.port):
         yield _ThroughDaemon(runtime)
         return
     line = _OwnPort(args.port or values["modem.port"])
@@ -109,24 +119,34 @@ def open_modem(args: argparse.Namespace) -> Iterator[ModemLine]:
         line.close()
 
 
-def port_of_daemon(values: Mapping[str, Any]) -> str:
-    """Return the port that the running daemon uses or looks for, the configured one when it does not tell."""
+def is_of_running_daemon(values: Mapping[str, Any], port: str | None) -> bool:
+    """Return whether a daemon runs that has this port, None for the configured one."""
+    return daemon_runs(values["paths.runtime"]) and (port is None or _is_of_daemon(values, port))
+
+
+def port_of_daemon(values: Mapping[str, Any]) -> tuple[str, int | None]:
+    """Return the port that the running daemon uses or looks for, and its process id.
+
+    The configured port and None when it does not tell.
+    """
     try:
-        return _told_port(values["paths.runtime"])
+        told = _told(values["paths.runtime"])
     except SinyalError:
-        return str(values["modem.port"])
+        return str(values["modem.port"]), None
+    pid = told.get("pid")
+    return str(told.get("port")), pid if isinstance(pid, int) else None
 
 
-def _told_port(runtime: Path) -> str:
+def _told(runtime: Path) -> Answer:
     from agent.pipeline.control_client import ask_daemon
 
-    return str(ask_daemon(runtime, "modem_port").get("port"))
+    return ask_daemon(runtime, "modem_port")
 
 
 def _is_of_daemon(values: Mapping[str, Any], port: str) -> bool:
     """Return whether the running daemon has this port; raises SinyalError when it should and is silent."""
     try:
-        return is_same_port(_told_port(values["paths.runtime"]), port)
+        return is_same_port(str(_told(values["paths.runtime"]).get("port")), port)
     except SinyalError:
         if is_same_port(str(values["modem.port"]), port):
             raise

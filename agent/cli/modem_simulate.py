@@ -9,7 +9,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from agent.config.toml_text import one_line
@@ -68,18 +68,21 @@ def run(args: argparse.Namespace) -> int:
     if args.link is not None:
         _check_link(args.link)
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_signal: stop.set())
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+            signal.signal(number, lambda *_signal: stop.set())
     modem = SimulatedModem(transcript, behaviour, args.link)
-    try:
-        with _alone_at(args.link), modem:
-            _say_how_to_use(transcript, modem.path)
-            while not stop.wait(_LOOK_EVERY_S):
-                if not modem.is_plugged_in:
-                    print(_("The modem has vanished, as wanted."))
-                    break
-    except OSError as fault:
-        raise _no_port(args.link, fault) from None
+    with ExitStack() as ended:
+        try:
+            ended.enter_context(_alone_at(args.link))
+            ended.enter_context(modem)
+        except OSError as fault:
+            raise _no_port(args.link, fault) from None
+        _say_how_to_use(transcript, modem.path)
+        while not stop.wait(_LOOK_EVERY_S):
+            if not modem.is_plugged_in:
+                print(_("The modem has vanished, as wanted."))
+                break
     return 0
 
 
@@ -115,10 +118,14 @@ def _behaviour(args: argparse.Namespace) -> Behaviour:
 
 
 def _check_link(link: Path) -> None:
-    """Raise UsageMistake rather than bend a link away from a real port."""
-    if link.is_symlink() and link.exists() and _PTY_FOLDER not in link.resolve().parents:
+    """Raise UsageMistake rather than bend a link away from a real port, NoPermission where none may be."""
+    try:
+        target = link.resolve() if link.is_symlink() and link.exists() else None
+    except OSError as fault:
+        raise _no_port(link, fault) from None
+    if target is not None and _PTY_FOLDER not in target.parents:
         raise UsageMistake(
-            _("{link} points at {target}").format(link=link, target=link.resolve()),
+            _("{link} points at {target}").format(link=link, target=target),
             _("choose another name for the port"),
         )
 

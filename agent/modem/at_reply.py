@@ -11,20 +11,11 @@ MAX_LINE_BYTES = 2048
 
 _NOISE = bytes(code for code in (*range(32), 127) if code not in b"\t\r\n")
 
-_PLAIN_RESULTS = frozenset(
-    (
-        "OK",
-        "ERROR",
-        "COMMAND NOT SUPPORT",
-        "TOO MANY PARAMETERS",
-        "MODEM ERROR",
-        "NO CARRIER",
-        "BUSY",
-        "NO ANSWER",
-        "NO DIALTONE",
-        "NO DIAL TONE",
-    )
-)
+_C1 = dict.fromkeys(range(0x80, 0xA0))
+"""Control characters too: U+009B steers a terminal as ESC [ does."""
+
+_CALL_RESULTS = frozenset(("NO CARRIER", "BUSY", "NO ANSWER", "NO DIALTONE", "NO DIAL TONE"))
+_PLAIN_RESULTS = _CALL_RESULTS | {"OK", "ERROR", "COMMAND NOT SUPPORT", "TOO MANY PARAMETERS", "MODEM ERROR"}
 _NUMBERED_RESULTS = ("+CME ERROR", "+CMS ERROR")
 
 _BOOT_NOTICES = ("RDY", "APP RDY", "^BOOT", "MODEM:STARTUP", "^SYSSTART", "NORMAL POWER DOWN")
@@ -54,13 +45,24 @@ class LineSplitter:
     def feed(self, chunk: bytes) -> list[str]:
         """Return the lines that `chunk` completes, without blank ones, NULs and other control bytes."""
         *lines, tail = (self._tail + chunk.translate(None, _NOISE).replace(b"\r", b"\n")).split(b"\n")
-        self._tail = tail if len(tail) <= MAX_LINE_BYTES else b""
-        texts = (line[:MAX_LINE_BYTES].decode("utf-8", "replace").strip() for line in lines)
+        # What is too long stays begun, so that its end does not look like a line of its own.
+        self._tail = tail[:MAX_LINE_BYTES]
+        texts = (_text(line[:MAX_LINE_BYTES]) for line in lines)
         return [text for text in texts if text]
+
+    @property
+    def unfinished(self) -> str:
+        """Return the line that has begun and not yet ended, "" when there is none."""
+        return _text(self._tail)
 
     def forget(self) -> None:
         """Drop the unfinished line."""
         self._tail = b""
+
+
+def _text(line: bytes) -> str:
+    text = line.decode("utf-8", "replace")
+    return (text if text.isascii() else text.translate(_C1)).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,11 @@ class FinalResult:
     def is_ok(self) -> bool:
         """Return True when the command was carried out."""
         return self.word == "OK"
+
+    @property
+    def is_of_a_call(self) -> bool:
+        """Return True for the end of a call, which also comes unasked, in the middle of another answer."""
+        return self.word in _CALL_RESULTS
 
 
 def read_final_result(line: str) -> FinalResult | None:
@@ -109,12 +116,14 @@ class Reply:
     """What came after a command.
 
     lines: everything but echo and final result, in order of arrival, notices included.
-    final: None when the deadline, the byte cap or a silence came before a final result.
+    final: None when the deadline, the byte cap or a silence came before a final result. wanted_text: the
+    modem asked for a text ("> ") and was told that there is none.
     """
 
     command: str
     lines: tuple[str, ...]
     final: FinalResult | None
+    wanted_text: bool = False
 
     def answers(self, *prefixes: str) -> list[str]:
         """Return the text after its prefix of each answer line, split off from unsolicited lines.

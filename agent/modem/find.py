@@ -205,4 +205,7 @@ class PortFinder:
                 continue
         if held is not None:
             raise held
-        raise PortMissing(_("no modem found"), _("plug the modem in, or name its port in modem.port"))
+        raise PortMissing(
+            _("no modem found"),
+            _("plug the modem in, or name its port: --port PORT, or modem.port in the configuration"),
+        )

@@ -1,5 +1,6 @@
 """Who the modem and its SIM card are. Source: 3GPP TS 27.007 clauses 5.1 to 5.4 and 5.6."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -9,8 +10,25 @@ _PLACEHOLDERS = frozenset(("", "-", "0", "ERROR", "NULL", "NA", "N/A"))
 _MAX_CHARACTERS = 100
 
 
+_LONG_RUN = re.compile(r"[0-9]{10,}")
+_BUILD_TIME = re.compile(r"20[0-3][0-9](?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{2,6}")
+_PHONE = re.compile(r"\+?(?:62|0)[ .()\-]{0,2}8[0-9]{1,2}[ .()\-]{1,2}[0-9]{3,4}[ .\-]?[0-9]{3,5}")
+
+
+def without_identifiers(text: str) -> str:
+    """Return a text for people with the digits of what can be an IMEI, card or phone number as asterisks.
+
+    So many digits in a row stand in no version but as the time of a build, which is kept.
+    """
+
+    def starred(found: re.Match[str]) -> str:
+        return found.group() if _BUILD_TIME.fullmatch(found.group()) else re.sub("[0-9]", "*", found.group())
+
+    return _LONG_RUN.sub(starred, _PHONE.sub(starred, text))
+
+
 def _text(printed: str) -> str | None:
-    value = " ".join(printed.split())
+    value = without_identifiers(" ".join(printed.split()))
     readable = value.isprintable() and "\N{REPLACEMENT CHARACTER}" not in value
     if not readable or value.upper() in _PLACEHOLDERS or len(value) > _MAX_CHARACTERS:
         return None

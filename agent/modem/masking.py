@@ -8,6 +8,9 @@ telecommunication on every card and is kept), TS 24.008 clause 10.5.1.4 (digits 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from agent.modem.at_reply import read_final_result
+from agent.modem.subscriber_text import begins_text
+
 MIN_FRAGMENT_DIGITS = 8
 """So many digits of an identifier in a row are masked wherever they stand, a part of it as well."""
 
@@ -19,6 +22,12 @@ _CARD_NUMBER = re.compile(r"(?<![0-9A-Za-z])(?:89|98)[0-9A-Za-z]{16,20}(?![0-9A-
 _PHONE_NUMBER = re.compile(
     r"\+[0-9]{8,15}(?![0-9])|(?<![0-9A-Fa-f])(?:08[0-9]{8,11}|628[0-9]{9,11})(?![0-9A-Fa-f])"
 )
+_WRITTEN_PHONE_NUMBER = re.compile(
+    r"\+[0-9]{1,3}[ .()\-]{0,3}(?:[0-9][ .()\-]{0,2}){6,13}[0-9](?![0-9])"
+    r"|(?<![0-9A-Fa-f.,])\(?08[0-9]{1,3}\)?(?:[ .()\-]{1,2}[0-9]{2,5}){2,4}(?![0-9])"
+)
+"""As a person writes one: "+62(813)9998877", "0813.9998.877"."""
+
 _SPACED_NUMBER = re.compile(rf"[0-9](?:{_SEPARATORS}[0-9]){{13,}}")
 _HEX_RUN = re.compile(r"[0-9A-Fa-f]{6,}")
 _DIGIT = re.compile(r"[0-9]")
@@ -27,18 +36,23 @@ _RENDERINGS = ("", "3", "003")
 """What stands before each digit: nothing, or the rest of its code in ASCII or UCS2 as hexadecimal digits."""
 
 _PRIVATE_NOTICES = (
-    "+CLIP:",
-    "+CMT:",
-    "+CDS:",
-    "+CBM:",
-    "+CUSD:",
-    "+CCWA:",
-    "+CNAP:",
-    "+COLP:",
-    "+CNUM:",
-    "+CRING:",
+    *(
+        "+CLIP:",
+        "+CMT:",
+        "+CDS:",
+        "+CBM:",
+        "^HCMT:",
+        "+CUSD:",
+        "+CCWA:",
+        "+CNAP:",
+        "+COLP:",
+        "+CNUM:",
+        "+CRING:",
+    ),
+    *("+CLCC:", "+CDIP:", "+CPBR:", "+CPBF:", "+CPBS:", "+CMGR:", "+CMGL:", "^CLCC:", "^CPBR:", "^CNUM:"),
 )
-_WITH_TEXT_BELOW = ("+CMT:", "+CDS:", "+CBM:")
+_WITH_TEXT_BELOW = ("+CMGR:", "+CMGL:")
+_COMMAND_NAME = re.compile(r"AT([+^$%!#*_@][A-Z0-9_]+)", re.IGNORECASE)
 
 
 class IdentifierMask:
@@ -61,7 +75,7 @@ class IdentifierMask:
 
     def line(self, text: str) -> str:
         """Return a line without identifiers."""
-        for pattern in (_CARD_NUMBER, _LONG_NUMBER, _PHONE_NUMBER):
+        for pattern in (_CARD_NUMBER, _LONG_NUMBER, _PHONE_NUMBER, _WRITTEN_PHONE_NUMBER):
             text = pattern.sub(_zeros, text)
         masked = list(text)
         for before, fragment in self._patterns:
@@ -76,17 +90,23 @@ class IdentifierMask:
         return _HEX_RUN.sub(_zeros_of_hex, self.line(text))
 
 
-def without_private_notices(lines: Sequence[str]) -> list[str]:
-    """Return lines without callers' numbers and received messages, of which only the name is left."""
+def without_private_notices(lines: Sequence[str], command: str = "") -> list[str]:
+    """Return the answer to a command without callers, names and texts, of which the notice's name is left.
+
+    How long a text goes on is not told: below its beginning only the command's own answer and the final
+    result are kept.
+    """
     kept: list[str] = []
-    hides_next = False
+    own = _COMMAND_NAME.match(command)
+    is_in_text = False
     for line in lines:
-        name = next((one for one in _PRIVATE_NOTICES if line.startswith(one)), None)
+        name = next((one for one in _PRIVATE_NOTICES if one in line), None)
+        is_own = own is not None and line.upper().startswith(own[1].upper() + ":")
         if name is not None:
             kept.append(name)
-        elif not hides_next:
+            is_in_text = is_in_text or begins_text(line) or name in _WITH_TEXT_BELOW
+        elif not is_in_text or is_own or read_final_result(line) is not None:
             kept.append(line)
-        hides_next = name in _WITH_TEXT_BELOW
     return kept
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from agent.contract.catalogue import Value
 from agent.errors import ModemUnavailable, SinyalError
@@ -25,12 +25,18 @@ from agent.modem.network_time import network_time_ts
 from agent.modem.port import PortBusy, PortLost, PortStuck, SerialPort, busy, holders
 from agent.modem.session import Gap, ModemSession
 
+if TYPE_CHECKING:
+    from agent.modem.recording import Recording
+
 log = logging.getLogger("sinyal.modem")
 
 _Told = TypeVar("_Told")
 
 POLL_LIMIT_S = 17.0
 """No poll asks for longer; with opening and closing the port it ends within 20 s."""
+
+AFTER_LONG_S = 4.0
+"""So much longer a person's command may take than its deadline, to get into step and out again."""
 
 NETWORK_TIME_LIMIT_S = 3.0
 
@@ -99,12 +105,16 @@ class ModemPoller:
     def collect(self) -> Mapping[str, Value]:
         """Take one reading: fields of the contract, `modem_state` always among them; never raises."""
         asked_at = time.monotonic()
-        with self._lock:
+        if not self._lock.acquire(timeout=TURN_LIMIT_S):
+            return {"modem_state": "busy"}  # a person searches for networks, which takes minutes
+        try:
             values = self._take(asked_at, time.monotonic() + POLL_LIMIT_S)
             if self._has_untold_restart and values["modem_state"] == "ok":
                 values = {**values, "modem_state": "restarted"}
             self._has_untold_restart = False
             return values
+        finally:
+            self._lock.release()
 
     def look(self) -> Look:
         """Take a reading for a person, beside those that `collect` takes; never raises.
@@ -128,16 +138,32 @@ class ModemPoller:
         """Send one command of a person and return the reply; its final is None when no end came in time.
 
         awaits: what a line begins with that is due after the OK, as with +CUSD, "" for none.
+        deadline_s: may be minutes; others that ask meanwhile are told that the modem is busy.
         Raises SinyalError when the port or the modem fails, UsageMistake for what is no one line.
         """
         check_command(command)
-        return self._in_turn(
-            lambda conversation, _session: (
-                conversation.ask(command, awaits, deadline_s=deadline_s, late_s=deadline_s)
-                if awaits
-                else conversation.ask(command, deadline_s=deadline_s)
-            )
-        )
+
+        def asking(conversation: Conversation, _session: ModemSession) -> Reply:
+            conversation.ends_at = max(conversation.ends_at, time.monotonic() + deadline_s + AFTER_LONG_S)
+            if awaits:
+                return conversation.ask(command, awaits, deadline_s=deadline_s, late_s=deadline_s)
+            return conversation.ask(command, deadline_s=deadline_s)
+
+        return self._in_turn(asking)
+
+    def record(self, *, hide_cells: bool) -> "Recording":
+        """Record the modem for a person (see `recording`); readings meanwhile find it busy.
+
+        Raises SinyalError when the port or the modem fails before anything is recorded.
+        """
+        # Seldom needed, and the daemon has to be small.
+        from agent.modem.recording import record
+
+        def asking(_conversation: Conversation, _session: ModemSession) -> "Recording":
+            assert self._port is not None
+            return record(self._port, hide_cells=hide_cells)
+
+        return self._in_turn(asking)
 
     def read_cells(self) -> list[Cell]:
         """Return the serving cell, aggregated carriers and neighbours, none after `close`.
@@ -183,7 +209,10 @@ class ModemPoller:
         floor_ts: a UTC second that is certainly past. Only a modem that is registered and answered the last
         reading is asked.
         """
-        with self._lock:
+        with contextlib.ExitStack() as held:
+            if not self._lock.acquire(timeout=TURN_LIMIT_S):
+                return None
+            held.callback(self._lock.release)
             registered = self._last.get("registration") in ("home", "roaming")
             if self._open_modem is None or not registered or self._closing.is_set():
                 return None
@@ -246,6 +275,8 @@ class ModemPoller:
         self._identity_sources = {
             field: command for field, command in session.identity_sources.items() if field in session.identity
         }
+        if session.gap is not None:
+            self._check_alone()
         self._gap = session.gap
         self._fault = None
         if session.gap in ("refused", "empty"):
@@ -263,10 +294,16 @@ class ModemPoller:
         if self._closing.is_set():
             self._port.give_up()
         self._finder.remember(self._path)
-        conversation = Conversation(self._port)
+        conversation = Conversation(self._port, in_doubt=self._check_alone)
         session = ModemSession(conversation, self._memory, sim_pin=self._sim_pin, pause=self._closing.wait)
         self._open_modem = conversation, session
         return self._open_modem
+
+    def _check_alone(self) -> None:
+        """Raise PortBusy when another program has opened the port meanwhile; root may, whoever holds it."""
+        holding = holders(self._path)
+        if holding:
+            raise busy(self._path, holding)
 
     def _give_up(self, fault: SinyalError) -> tuple[str, SinyalError]:
         """Close the port, say once what is wrong, and return the modem_state for it and the true reason."""

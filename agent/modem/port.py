@@ -30,6 +30,8 @@ _SLICE_S = 0.25
 """How soon a wait notices that the port was given up from another thread."""
 
 _PORT_FAULTS = (serial.SerialException, OSError, termios.error)
+OWN_PROGRAM = "sinyal"
+_OWN_MODULES = frozenset((b"agent", b"agent.pipeline"))
 _PTY_MAJORS = range(136, 144)
 
 
@@ -184,6 +186,11 @@ def busy(path: str, holding: tuple[Holder, ...]) -> PortBusy:
             _("ask as root which one: fuser -v {port}").format(port=path),
         )
     holder = holding[0]
+    if holder.program == OWN_PROGRAM:
+        return PortBusy(
+            _("{port} is held by sinyal itself (process {pid})").format(port=path, pid=holder.pid),
+            _("if that is the agent, ask it: add --config with its configuration file; else wait a moment"),
+        )
     what = _("{port} is held by {program} (process {pid})").format(
         port=path, program=holder.program, pid=holder.pid
     )
@@ -237,6 +244,17 @@ def _is_behind_pty(port: os.stat_result, links: list[str]) -> bool:
     return any(_target(link).endswith("ptmx") for link in links)
 
 
+def _is_own(process: Path) -> bool:
+    """Return whether a process is Sinyal itself, which the kernel knows as python."""
+    try:
+        arguments = (process / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    names = [argument.rpartition(b"/")[2] for argument in arguments[:3]]
+    is_module = b"-m" in arguments[:4] and bool(_OWN_MODULES.intersection(arguments[:5]))
+    return is_module or b"sinyal" in names
+
+
 def _target(link: str) -> str:
     try:
         return os.readlink(link)  # noqa: PTH115 -- as above
@@ -245,6 +263,8 @@ def _target(link: str) -> str:
 
 
 def _program(process: Path) -> str:
+    if _is_own(process):
+        return OWN_PROGRAM
     try:
         return (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

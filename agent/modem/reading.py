@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from agent.contract.catalogue import Row, Value, catalogue
 from agent.modem.dialect import refine
+from agent.modem.identity import without_identifiers
 from agent.modem.network_operator import NetworkOperator
 from agent.modem.ranges import is_possible
 from agent.modem.registration import (
@@ -48,7 +49,7 @@ class Findings:
             if name == "access_technology":
                 self._add_technology(command, value if isinstance(value, str) else None)
             elif name not in self.fields and value is not None:
-                self.fields[name] = value
+                self.fields[name] = without_identifiers(str(value)) if name == "operator_name" else value
                 self.sources[name] = command
 
     def add_registration(
@@ -79,10 +80,14 @@ class Findings:
         self.add(command, {"operator_name": operator.name, "operator_mccmnc": operator.mccmnc})
 
     @property
+    def is_registered(self) -> bool:
+        """Return True when an answer of the +CREG family told of a cell that serves."""
+        return any(registration.is_on_a_cell for registration in self._registrations.values())
+
+    @property
     def has_place(self) -> bool:
         """Return True when the serving cell is known, so that less trusted answers need not be asked."""
-        is_registered = any(registration.is_on_a_cell for registration in self._registrations.values())
-        return is_registered and "cell_id" in self.fields
+        return self.is_registered and "cell_id" in self.fields
 
     def settle(self) -> Reading:
         """Return the reading: registration decided, and nothing in it the technology cannot have."""

@@ -49,11 +49,15 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A finished transcript. questions: asked. left_out: no longer asked, the modem being slow or gone."""
+    """A transcript. questions: asked. left_out: no longer asked, the modem being slow or gone.
+
+    fault: what ended it before the reading was whole, None when it is.
+    """
 
     text: str
     questions: int
     left_out: int
+    fault: ModemUnavailable | None = None
 
 
 class _ListeningPort:
@@ -92,14 +96,23 @@ def record_modem(wanted: str, *, hide_cells: bool) -> Recording:
 
 
 def record(port: Port, *, hide_cells: bool) -> Recording:
-    """Record the modem on an open port; raises ModemUnavailable when it fails before its reading is whole."""
+    """Record the modem on an open port; raises ModemUnavailable when it never answered anything."""
     listening = _ListeningPort(port)
     conversation = Conversation(listening)
     ends_at = time.monotonic() + RECORD_LIMIT_S
     # Nothing is remembered of it, and no PIN is entered: the agent does that.
     session = ModemSession(conversation, ModemMemory(None), sim_pin="", pause=time.sleep)
-    technologies = _technologies(session.read_cells())
-    left_out = _ask_the_rest(conversation, listening, session.dialect, ends_at)
+    cells: list[Cell] = []
+    left_out = 0
+    failed: ModemUnavailable | None = None
+    try:
+        cells = session.read_cells()
+        left_out = _ask_the_rest(conversation, listening, session.dialect, ends_at)
+    except ModemUnavailable as fault:
+        if not any(turn.lines for turn in listening.turns()):
+            raise
+        failed = fault  # what it said until then is the evidence
+    technologies = _technologies(cells)
     turns = _without_messages(listening.turns())
     secret = _secret_commands(session.dialect)
     mask = IdentifierMask(_answers(turns), _answers(turn for turn in turns if turn.command in secret))
@@ -109,7 +122,7 @@ def record(port: Port, *, hide_cells: bool) -> Recording:
         clean = mask.identity_line if turn.command in secret else mask.line
         lines = map(clean, turn.lines)
         blocks.append(_block(turn.command, map(hiding.line, lines) if hiding else lines))
-    return Recording("\n\n".join(blocks) + "\n", len(turns), left_out)
+    return Recording("\n\n".join(blocks) + "\n", len(turns), left_out, failed)
 
 
 def _ask_the_rest(
@@ -160,7 +173,7 @@ def _lines(command: str, heard: bytes | bytearray) -> tuple[str, ...]:
 
 
 def _without_messages(turns: Iterable[Turn]) -> list[Turn]:
-    return [replace(turn, lines=tuple(without_private_notices(turn.lines))) for turn in turns]
+    return [replace(turn, lines=tuple(without_private_notices(turn.lines, turn.command))) for turn in turns]
 
 
 def _secret_commands(dialect: Dialect) -> frozenset[str]:

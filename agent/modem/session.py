@@ -36,11 +36,14 @@ SIM_ASKS = 3
 SIM_ASKS_AFTER_PIN = 6
 SIM_PAUSE_S = 1.0
 
-SOFT_LIMIT_S = 11.0
+SOFT_LIMIT_S = 14.0
 """After this much of a poll no further question is begun, so that a slow modem still gives a reading."""
 
-LAST_QUESTION_S = 5.0
-"""So long before a poll must be over no question is begun: the last one is answered or its silence shown."""
+LAST_QUESTION_S = 3.0
+"""So long before a poll must be over no question is begun: the last one is answered."""
+
+SLOW_S = 0.4
+"""A modem that takes so long to say OK is asked for SIM card, signal and network first, its name later."""
 
 FRESH_S = 5.0
 """So long a reading serves for a question about the cells, so that a slow modem is not read twice."""
@@ -88,6 +91,9 @@ class ModemSession:
         self._sim_pin = sim_pin
         self._pause = pause
         self._is_open = False
+        self._is_slow = self._is_early = self._is_silent = False
+        self._early: dict[str, Reply] = {}
+        self._early_sim_state: str | None = None
         self._begun_at = 0.0
         self._said = ""
         self._refused_here: set[str] = set()
@@ -110,6 +116,7 @@ class ModemSession:
         """Take one reading; also return whether the modem told that it has restarted since the last."""
         self._begun_at = time.monotonic()
         self._conversation.ask("AT", deadline_s=ALIVE_DEADLINE_S)
+        self._is_slow = time.monotonic() - self._begun_at > SLOW_S
         has_restarted = self._conversation.take_restart()
         if not self._is_open:
             # Notices from before the first answer tell of the start that made the port appear.
@@ -178,12 +185,48 @@ class ModemSession:
         self._sim_identity_tries = 0
 
     def _read_once(self) -> Reading:
+        """Take a reading; a modem that falls silent in the middle gives what it told until then."""
         self._refused_now.clear()
         self._unasked = self._unanswered = 0
+        self._early.clear()
+        self._early_sim_state = None
+        self._is_silent = False
         findings = Findings()
+        silence: ModemSilent | None = None
+        try:
+            if self._is_slow and self._identity_left:
+                self._ask_early()
+            self._read_all(findings)
+        except ModemSilent as fault:
+            silence = fault
+            self._unanswered += 1
+            if self._early:
+                self._is_silent = True
+                self._read_all(findings)
+        reading = findings.settle()
+        if silence is not None and not reading.fields:
+            raise silence
+        return reading
+
+    def _ask_early(self) -> None:
+        """Ask a slow modem first what matters most: time may not be enough for all.
+
+        Only asked here: the answers are kept, and read when it is their turn.
+        """
+        scratch = Findings()
+        self._is_early = True
+        try:
+            self._early_sim_state = self._read_sim()
+            self._read_operator(scratch)
+            self._ask_queries(SIGNAL_QUERIES, scratch)
+            self._read_registration(scratch)
+        finally:
+            self._is_early = False
+
+    def _read_all(self, findings: Findings) -> None:
         self._identify_modem()
         self._set_up()
-        state = self._read_sim()
+        state = self._early_sim_state or self._read_sim()
         if state == "absent":
             self._forget_card()
         findings.add(CPIN, {"sim_state": state})
@@ -195,21 +238,24 @@ class ModemSession:
         self._ask_queries(SIGNAL_QUERIES, findings)
         if state in (None, "ready"):
             self._identify_sim()
-        return findings.settle()
 
     def _ask(self, command: str, *prefixes: str, deadline_s: float = DEFAULT_DEADLINE_S) -> Reply | None:
         """Ask, unless it is known to be in vain or the poll has taken long already; then None."""
-        if self._is_in_vain(command):
+        if command in self._early:
+            return self._early[command]
+        if self._is_in_vain(command) or self._is_silent:
             return None
         if time.monotonic() > min(
             self._begun_at + SOFT_LIMIT_S, self._conversation.ends_at - LAST_QUESTION_S
         ):
             self._unasked += 1
             return None
-        reply = self._conversation.ask(command, *prefixes, deadline_s=deadline_s)
+        reply = self._conversation.ask(command, *prefixes, deadline_s=deadline_s * (1 + self._is_slow))
         if reply.final is not None and _is_refusal(reply.final):
             self._refused_now.append(command)
         self._count_silence(command, reply, prefixes)
+        if self._is_early:
+            self._early[command] = reply
         return reply
 
     def _count_silence(self, command: str, reply: Reply, prefixes: tuple[str, ...]) -> None:
@@ -320,7 +366,7 @@ class ModemSession:
     def _ask_sim(self, times: int, wanted: str | None = None) -> str | None:
         """Ask until the card is no longer busy, or is in the wanted state."""
         state = None
-        for turn in range(times):
+        for turn in range(0 if self._is_silent else times):
             if turn:
                 self._pause(SIM_PAUSE_S)
             reply = self._conversation.ask(CPIN, CPIN_PREFIX, deadline_s=SIM_DEADLINE_S)
@@ -380,8 +426,9 @@ class ModemSession:
         return has_given
 
     def _read_registration(self, findings: Findings) -> None:
+        """Ask until the serving cell is known, early only until one answer tells of being registered."""
         for query in REGISTRATION_QUERIES:
-            if findings.has_place:
+            if findings.has_place or (self._is_early and findings.is_registered):
                 return
             reply = self._ask(query.command, query.prefix)
             registration = last_registration(reply.answers(query.prefix)) if reply is not None else None

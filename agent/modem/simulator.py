@@ -24,6 +24,7 @@ HEARD_COMMANDS = 2000
 
 _TICK_S = 0.02
 _MAX_COMMAND_BYTES = 1024
+ESCAPE = b"\x1b"
 _REFUSED = Answer((frame("ERROR"),))
 _ALIVE = Answer((frame("OK"),))
 _FLOOD = b"\xa5~garbage without an end " * 32
@@ -156,7 +157,11 @@ class SimulatedModem:
             return b""
 
     def _hear(self, typed: bytes) -> bytes:
-        """Answer the whole commands in `typed` and return the rest."""
+        """Answer the whole commands in `typed` and return the rest; ESC ends what is being typed."""
+        _dropped, escape, after = typed.rpartition(ESCAPE)
+        if escape:
+            self._send(frame("OK"))
+            typed = after
         *commands, rest = typed.replace(b"\n", b"\r").split(b"\r")
         for command in commands:
             text = command.decode("ascii", "replace").strip()

@@ -75,7 +75,7 @@ def frame(text: str) -> bytes:
 def read_transcript(file: Path) -> Transcript:
     """Read a transcript file; raises TranscriptUnreadable with file and line, or when it has no command."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise TranscriptUnreadable(
             _("the transcript {file} is no text in UTF-8").format(file=file), _("save the file as UTF-8")

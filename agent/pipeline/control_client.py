@@ -30,8 +30,15 @@ def ask_daemon(runtime: Path, ask: str, **details: object) -> dict[str, Any]:
     Raises DaemonSilent, within HEARD_LIMIT_S when it does not hear at all, NoPermission for a user
     outside its group, and the SinyalError that the daemon met, with its exit code.
     """
+    return ask_daemon_within(runtime, ANSWER_LIMIT_S, ask, details)
+
+
+def ask_daemon_within(
+    runtime: Path, limit_s: float, ask: str, details: Mapping[str, object]
+) -> dict[str, Any]:
+    """Ask as `ask_daemon` does what may take limit_s to answer."""
     _ask(runtime, {"ask": ALIVE}, HEARD_LIMIT_S)
-    return _ask(runtime, {"ask": ask, "lang": current_language(), **details}, ANSWER_LIMIT_S)
+    return _ask(runtime, {"ask": ask, "lang": current_language(), **details}, limit_s)
 
 
 def _ask(runtime: Path, question: Mapping[str, object], limit_s: float) -> dict[str, Any]:

@@ -29,6 +29,12 @@ ASK_MODEM_LATER_S = 900.0
 
 _EAGER_QUESTIONS = 10
 
+STEP_LASTS_S = 600.0
+"""So long a clock that has stepped must stay there before it is believed against what it showed before."""
+
+FARTHEST_AHEAD_S = 5 * 366 * 86400
+"""No time so far beyond what is known already is taken from anybody."""
+
 
 class Clocks(Protocol):
     """The board's clocks."""
@@ -65,6 +71,7 @@ class TrueClock:
         self._ask_modem = ask_modem
         self._lock = threading.Lock()
         self._best: tuple[float, str] | None = None
+        self._rival: tuple[float, float] | None = None
         self._untold: tuple[float, str] | None = None
         self._wall_base_s: float | None = None
         self._wall_is_trusted = False
@@ -78,7 +85,7 @@ class TrueClock:
 
     def hear_from_centre(self, ts: float) -> None:
         """Take in the UTC second that the centre told just now; any thread."""
-        if ts >= AGENT_BIRTH_TS:
+        if AGENT_BIRTH_TS <= ts <= max(time.time(), AGENT_BIRTH_TS) + FARTHEST_AHEAD_S:
             self._offer(ts - time.clock_gettime(time.CLOCK_BOOTTIME), "broker")
 
     def collect(self) -> Mapping[str, Value]:
@@ -101,9 +108,10 @@ class TrueClock:
         }
         with self._lock:
             best = self._best
-        if best is not None and RANKS[best[1]] > RANKS[reading.ts_quality]:
+        is_stepped = best is not None and abs(best[0] - wall_base_s) >= SAME_S
+        if best is not None and (RANKS[best[1]] > RANKS[reading.ts_quality] or is_stepped):
             taken["ts"], taken["ts_quality"] = best[0] + reading.uptime_s, best[1]
-        if best is not None and abs(best[0] - wall_base_s) >= SAME_S:
+        if best is not None and is_stepped:
             taken["clock_offset_s"] = best[0] - wall_base_s
         return taken
 
@@ -125,9 +133,22 @@ class TrueClock:
                 known_s, known = self._best
                 if RANKS[quality] < RANKS[known]:
                     return
-                if RANKS[quality] == RANKS[known] and abs(true_s - known_s) < SAME_S:
+                if RANKS[quality] == RANKS[known] and not self._has_moved_for_good(known_s, true_s):
                     return
             self._best = self._untold = (true_s, quality)
+
+    def _has_moved_for_good(self, known_s: float, true_s: float) -> bool:
+        """Return whether the same source has shown another time for long enough to be believed again."""
+        if abs(true_s - known_s) < SAME_S:
+            self._rival = None
+            return False
+        now = time.monotonic()
+        if self._rival is None or abs(self._rival[0] - true_s) >= SAME_S:
+            self._rival = true_s, now
+        if now - self._rival[1] < STEP_LASTS_S:
+            return False
+        self._rival = None
+        return True
 
     def _tell(self) -> None:
         """Give the store what it does not have yet; a store that fails is told with the next reading."""

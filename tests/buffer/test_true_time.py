@@ -113,8 +113,15 @@ def test_a_better_clock_corrects_a_worse_one_and_never_the_other_way(board: Boar
 
 def test_a_row_stamped_by_a_true_clock_keeps_its_stamp(board: Board) -> None:
     board.boot(10, quality="ntp", ts=JAN_2026)
-    board.store.note_true_time(JAN_2026 + 777, "ntp")
+    board.store.note_true_time(JAN_2026 + 7, "ntp")
     assert board.unsent() == [(JAN_2026 + 10, "ntp")]
+
+
+def test_a_row_stamped_by_a_clock_that_had_stepped_is_corrected_and_goes_out_again(board: Board) -> None:
+    board.boot(10, 70, quality="ntp", ts=JAN_2026 + 86400)
+    board.store.mark_sent(1, 2)
+    assert board.store.note_true_time(JAN_2026, "ntp") == 2
+    assert board.unsent() == [(JAN_2026 + 10, "ntp"), (JAN_2026 + 70, "ntp")]
 
 
 def test_rows_that_went_out_without_true_time_go_out_again(board: Board) -> None:

@@ -281,7 +281,7 @@ def test_a_port_that_another_program_holds_is_busy_and_names_it(modem: Simulated
         ("AT+CSQ", 0, "+CSQ: 20,99\nOK\n"),
         ("at+csq", 0, "+CSQ: 20,99\nOK\n"),
         ("AT", 0, "OK\n"),
-        ("AT+FOO", 1, "ERROR\n"),
+        ("AT+FOO?", 1, "ERROR\n"),
         ("AT+CPBS?", 1, "+CME ERROR: 10\n"),
     ],
 )
@@ -317,6 +317,46 @@ def test_an_at_command_that_fails_is_json_too(command: str, port: str, code: int
     document = json.loads(done.stdout)
     assert (document["command"], document["ok"], document["final"]) == (command, False, None)
     assert document["error_text"] and f"sinyal: {document['error_text']}. Next step: " in done.stderr
+
+
+SEARCH = (
+    '> AT+COPS=?\n< \\r\\n+COPS: (2,"TELKOMSEL","TSEL","51010",7)\\r\\n\n< OK\n> AT+CMGS="1"\n< \\r\\n> \n'
+)
+
+
+@pytest.mark.parametrize("with_daemon", [False, True])
+def test_a_search_of_all_networks_may_take_longer_than_any_other_answer(
+    with_daemon: bool, tmp_path: Path
+) -> None:
+    with SimulatedModem(transcript(EC25, SEARCH)) as simulated:
+        real_answer = simulated._answer
+
+        def slowly(command: str) -> None:
+            if command == "AT+COPS=?":
+                time.sleep(14)
+            real_answer(command)
+
+        simulated._answer = slowly  # type: ignore[method-assign]
+        where = ["--port", str(simulated.path)]
+        running = Gateway(tmp_path / "gw", modem=str(simulated.path), interval_s=60)
+        try:
+            if with_daemon:
+                running.start()
+                wait_until("socket", (running.folder / "run" / SOCKET_NAME).exists)
+                where = ["--config", str(running.config)]
+            done = sinyal("modem", "at", "AT+COPS=?", "--yes", *where)
+        finally:
+            running.stop_anyhow()
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "OK"), done.stderr
+    assert "TELKOMSEL" in done.stdout
+
+
+def test_a_command_that_waits_for_a_text_is_refused_and_the_modem_goes_on() -> None:
+    with SimulatedModem(transcript(EC25, SEARCH)) as simulated:
+        port = ["--port", str(simulated.path), "--lang", "en"]
+        done = sinyal("modem", "at", 'AT+CMGS="1"', "--yes", *port)
+        assert done.returncode == 2 and "waits for a text" in done.stderr
+        assert sinyal("modem", "at", "AT+CGMM", *port).returncode == 0
 
 
 def test_what_changes_something_is_sent_with_yes_only(modem: SimulatedModem) -> None:
@@ -424,6 +464,57 @@ def test_a_sick_modem_is_hung_through_the_daemon_too(behaviour: Behaviour, tmp_p
     assert str(simulated.path) in notes
     assert took_s < LIMIT_S
     assert stopped[0] == 0 and stopped[1] < 5
+
+
+def test_find_tells_the_agent_and_a_thief_apart(gateway: Gateway, modem: SimulatedModem) -> None:
+    config = ["--config", str(gateway.config), "--lang", "en"]
+    wait_until("read", lambda: "modem answers" in gateway.log_text())
+    refused = sinyal("modem", "read", "--port", str(modem.path), "--lang", "en")
+    assert (
+        refused.returncode == 4 and "held by sinyal itself" in refused.stderr and "--config" in refused.stderr
+    )
+    code = f"f = open({str(modem.path)!r}, 'rb+', 0); print('open', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as thief:
+        assert thief.stdout is not None
+        thief.stdout.readline()
+        found = json.loads(sinyal("modem", "find", "--json", *config).stdout)["ports"][-1]
+        screen = sinyal("modem", "find", *config)
+        thief.kill()
+    agent = found["in_use_by"]
+    assert agent["program"] == "sinyal" and agent["pid"] != thief.pid
+    assert found["also_used_by"]["pid"] == thief.pid
+    assert f"(process {thief.pid}). Next step: stop that program" in screen.stderr
+
+
+def test_find_does_not_call_a_vanished_port_of_the_agent_working(tmp_path: Path) -> None:
+    with SimulatedModem(transcript(NSA)) as simulated:
+        running = Gateway(tmp_path / "gw", modem=str(simulated.path), interval_s=60)
+        running.start()
+        wait_until("read", lambda: "modem answers" in running.log_text())
+    try:
+        done = sinyal("modem", "find", "--json", "--config", str(running.config), "--lang", "en")
+    finally:
+        running.stop_anyhow()
+    port = json.loads(done.stdout)["ports"][-1]
+    assert done.returncode == 4
+    assert (port["in_use_by"], port["answers"]) == (None, False) and "there is no port" in port["problem"]
+
+
+def test_the_environment_names_the_port_without_a_configuration_file(modem: SimulatedModem) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "agent", "modem", "read", "--json"],
+        env={**os.environ, "SINYAL_MODEM_PORT": str(modem.path)},
+        stdout=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, json.loads(done.stdout)["port"]) == (0, str(modem.path))
+
+
+@pytest.mark.parametrize("arguments", [["read", "--nope"], ["at", "AT", "+CSQ"]])
+def test_a_wrong_argument_leads_to_the_help_of_its_action(arguments: list[str]) -> None:
+    done = sinyal("modem", *arguments, "--lang", "en")
+    assert done.returncode == 2 and f"sinyal modem {arguments[0]} --help" in done.stderr
 
 
 def test_another_port_than_the_daemons_is_read_directly(gateway: Gateway) -> None:

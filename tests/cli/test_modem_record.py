@@ -4,6 +4,9 @@ import argparse
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -24,6 +27,7 @@ from agent.modem.recording import record, record_modem
 from agent.modem.simulator import Behaviour, SimulatedModem
 from agent.modem.transcript import Transcript, parse_transcript, read_transcript
 from agent.pipeline.snapshot import DaemonLock
+from tests.pipeline.whole_gateway import Gateway, wait_until
 
 FOLDER = Path(__file__).parents[1] / "transcripts"
 SITUATIONS = sorted(str(file.parent.relative_to(FOLDER)) for file in FOLDER.glob("*/*/conversation.txt"))
@@ -139,6 +143,10 @@ def test_hidden_cells_change_nothing_but_where_it_is(situation: str) -> None:
         ("003300350036003900330038003000330035", "003000300030003000300030003000300030"),
         ("+628123456789", "+000000000000"),
         ("08123456789", "00000000000"),
+        ("telp +62(813)9998877", "telp +00(000)0000000"),
+        ("0813.9998.877", "0000.0000.000"),
+        ("0813-9998-877 / (0813) 999 8877", "0000-0000-000 / (0000) 000 0000"),
+        ("-97 -10 12 081", "-97 -10 12 081"),
         ('+CEREG: 2,1,"1A2B","01A2B3C4",7', '+CEREG: 2,1,"1A2B","01A2B3C4",7'),
         ("^HCSQ: 68719476735", "^HCSQ: 68719476735"),
     ],
@@ -154,7 +162,41 @@ def test_an_answer_to_an_identity_question_keeps_nothing_long() -> None:
 
 def test_callers_and_messages_are_left_out() -> None:
     heard = ['+CLIP: "+628123456789",145', "+CMT: ,24", "07912658", "+CSQ: 9,99", "OK"]
-    assert without_private_notices(heard) == ["+CLIP:", "+CMT:", "+CSQ: 9,99", "OK"]
+    assert without_private_notices(heard, "AT+CSQ") == ["+CLIP:", "+CMT:", "+CSQ: 9,99", "OK"]
+
+
+@pytest.mark.parametrize(
+    ("command", "heard", "kept"),
+    [
+        (
+            "AT+CGMI",
+            ['+CMT: "+62812",,"x"', "rahasia satu", "rahasia dua", "OK", "Quectel", "OK"],
+            ["+CMT:", "OK", "OK"],
+        ),
+        (
+            "AT+CSQ",
+            ['+CUSD: 0,"satu', "dua 5000", '",15', "+CSQ: 9,99", "OK"],
+            ["+CUSD:", "+CSQ: 9,99", "OK"],
+        ),
+        ("AT+CSQ", ['+CUSD: 0,"satu",15', "^RSSI: 9", "OK"], ["+CUSD:", "^RSSI: 9", "OK"]),
+        ("AT+CSQ", ['x+CNAP: "BUDI",0', '+CPBR: 1,"0812",129,"BUDI"', "OK"], ["+CNAP:", "+CPBR:", "OK"]),
+        ("AT+CSQ", ['+CMGL: 1,"REC READ","0812"', "rahasia", "lagi", "OK"], ["+CMGL:", "OK"]),
+    ],
+)
+def test_no_line_of_a_text_is_kept(command: str, heard: list[str], kept: list[str]) -> None:
+    assert without_private_notices(heard, command) == kept
+
+
+def test_messages_that_come_during_a_recording_are_not_in_it(tmp_path: Path) -> None:
+    notices = (
+        '\\r\\n+CMT: "+6281234567890",,"x"\\r\\nrahasia satu\\r\\nrahasia dua\\r\\n',
+        '\\r\\n+CUSD: 0,"rahasia\\r\\nrahasia 5000\\r\\n",15\\r\\n',
+    )
+    behaviour = Behaviour(notices=notices, notice_chance=0.15, seed=3)
+    with SimulatedModem(read_transcript(FOLDER / ONE / "conversation.txt"), behaviour) as modem:
+        text = record_modem(str(modem.path), hide_cells=False).text
+    assert "+CMT:" in text and "+CUSD:" in text and "EC25" in text
+    assert "rahasia" not in text and "5000" not in text and "6281" not in text
 
 
 def test_a_hidden_cell_has_the_same_number_everywhere() -> None:
@@ -236,29 +278,77 @@ def test_a_port_in_use_leaves_no_file(modem: SimulatedModem, tmp_path: Path) -> 
     assert not list(tmp_path.iterdir())
 
 
-def test_the_running_agent_must_be_stopped_first(tmp_path: Path) -> None:
+def test_the_running_agent_records_its_modem(modem: SimulatedModem, tmp_path: Path) -> None:
+    running = Gateway(tmp_path / "gw", modem=str(modem.path), interval_s=1)
+    running.start()
+    try:
+        wait_until("read", lambda: "modem answers" in running.log_text())
+        for port in (None, modem.path):
+            file = tmp_path / f"{port is None}.txt"
+            assert modem_record.run(options(str(file), port, running.config)) == 0
+            assert "AT+CESQ" in read_transcript(file).answers
+        assert running.terminate()[0] == 0
+    finally:
+        running.stop_anyhow()
+    assert "WARNING" not in running.log_text()
+
+
+def test_an_agent_that_does_not_answer_is_told(tmp_path: Path) -> None:
     config = tmp_path / "sinyal.toml"
     config.write_text(f'[paths]\nruntime = "{tmp_path}"\nstate = "{tmp_path}"\n')
     lock = DaemonLock(tmp_path)
     lock.take()
     try:
-        with pytest.raises(ModemUnavailable) as busy:
+        with pytest.raises(SinyalError) as silent:
             modem_record.run(options("-", None, config))
     finally:
         lock.release()
-    assert busy.value.exit_code == 4
-    assert "stop the agent" in busy.value.next_step
+    assert silent.value.exit_code == 4
 
 
 def test_a_silent_modem_leaves_no_file(tmp_path: Path) -> None:
     transcript = read_transcript(FOLDER / ONE / "conversation.txt")
     with (
-        SimulatedModem(transcript, Behaviour(hang_after=3)) as modem,
+        SimulatedModem(transcript, Behaviour(hang_after=0)) as modem,
         pytest.raises(SinyalError) as silent,
     ):
         modem_record.run(options(str(tmp_path / "mine.txt"), modem.path))
     assert silent.value.exit_code == 4
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("end", [Behaviour(hang_after=9), Behaviour(unplug_after=9)])
+def test_what_was_recorded_until_the_modem_failed_is_kept(end: Behaviour, tmp_path: Path) -> None:
+    file = tmp_path / "mine.txt"
+    with (
+        SimulatedModem(read_transcript(FOLDER / ONE / "conversation.txt"), end) as modem,
+        pytest.raises(ModemUnavailable, match="kept") as early,
+    ):
+        modem_record.run(options(str(file), modem.path))
+    assert early.value.exit_code == 4 and str(modem.path) in early.value.what
+    assert "AT+CGMM" in read_transcript(file).answers
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGHUP])
+def test_a_recording_that_is_ended_leaves_nothing_behind(end: signal.Signals, tmp_path: Path) -> None:
+    with SimulatedModem(
+        read_transcript(FOLDER / ONE / "conversation.txt"), Behaviour(line_delay_s=0.3)
+    ) as modem:
+        command = ["modem", "record", str(tmp_path / "mine.txt"), "--port", str(modem.path)]
+        with subprocess.Popen([sys.executable, "-m", "agent", *command], stderr=subprocess.PIPE) as process:
+            wait_until("asked", lambda: len(modem.heard) > 1)
+            process.send_signal(end)
+            process.wait(10)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_closed_output_is_told_before_the_modem_is_asked(
+    modem: SimulatedModem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(UsageMistake, match="closed"):
+        modem_record.run(options("-", modem.path))
+    assert not modem.heard
 
 
 def test_everything_the_dialect_asks_is_in_the_recording() -> None:

@@ -12,9 +12,16 @@ import pytest
 
 from agent.cli import modem_simulate
 from agent.contract.catalogue import Value
-from agent.errors import SinyalError, UsageMistake
+from agent.errors import NoPermission, SinyalError, UsageMistake
+from agent.language import use_language
 from agent.modem.poll import ModemPoller
-from agent.modem.transcript import TranscriptUnreadable
+from agent.modem.transcript import TranscriptUnreadable, read_transcript
+
+
+@pytest.fixture(autouse=True)
+def english() -> None:
+    use_language("en")
+
 
 TRANSCRIPT = Path(__file__).parents[1] / "transcripts" / "quectel_ec2x" / "weak_cell" / "conversation.txt"
 PROJECT = Path(__file__).parents[2]
@@ -64,7 +71,7 @@ def poll(port: str) -> dict[str, Value]:
     return fields
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_serves_the_transcript_until_it_is_told_to_end(end: signal.Signals) -> None:
     with simulated() as (process, shown):
         assert "Quectel EC25" in shown
@@ -150,6 +157,33 @@ def test_a_name_that_another_simulated_modem_has_is_refused_until_that_one_ends(
         process.wait(END_LIMIT_S)
     with simulated("--link", str(link)) as (_process, shown):
         assert port_in(shown) == str(link)
+
+
+def test_an_output_that_takes_nothing_is_not_blamed_on_the_port(tmp_path: Path) -> None:
+    link = tmp_path / "modem"
+    command = ["modem", "simulate", str(TRANSCRIPT), "--link", str(link), "--lang", "en"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "agent", *command],
+            cwd=PROJECT, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=30,
+        )  # fmt: skip
+    assert done.returncode == 1 and "the output cannot be written" in done.stderr
+    assert not link.is_symlink()
+
+
+def test_a_link_in_a_folder_of_others_is_a_matter_of_permission(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(_path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_symlink", forbidden)
+    with pytest.raises(NoPermission):
+        run(str(TRANSCRIPT), "--link", "/root/modem")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_transcript(tmp_path: Path) -> None:
+    file = tmp_path / "mine.txt"
+    file.write_bytes(b"\xef\xbb\xbf> AT+CSQ\n< OK\n")
+    assert "AT+CSQ" in read_transcript(file).answers
 
 
 def test_nothing_but_its_own_link_is_bent(tmp_path: Path) -> None:

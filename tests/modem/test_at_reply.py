@@ -29,6 +29,7 @@ from agent.modem.at_reply import (
         (b"\r\n \t \r\n\r\n", []),
         (b"\xff\xfe+CSQ: 1,2\r\n", ["\ufffd\ufffd+CSQ: 1,2"]),
         (b"no end of line", []),
+        (b"EC\xc2\x9b25\r\n", ["EC25"]),
     ],
 )
 def test_bytes_become_lines(sent: bytes, lines: list[str]) -> None:

@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.modem.at_reply import FinalResult, Reply
+from agent.modem.identity import MODEM_QUERIES, read_identity, without_identifiers
 from agent.modem.network_operator import NetworkOperator, parse_operator
+from agent.modem.reading import Findings
 from agent.modem.sim import BUSY, sim_state
 
 
@@ -74,3 +76,29 @@ def test_any_operator_answer_is_survived(texts: list[str]) -> None:
 def test_sim_states(lines: list[str], final: FinalResult | str | None, state: str | None) -> None:
     ended = FinalResult(final) if isinstance(final, str) else final
     assert sim_state(Reply("AT+CPIN?", tuple(lines), ended)) == state
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [
+        ("EC25 356938035643809", "EC25 ***************"),
+        ("hub 081234567890", "hub ************"),
+        ("CS +62 812-3456-7890", "CS +** ***-****-****"),
+        ("EC25EFAR06A03M4G_01.001.01.001", "EC25EFAR06A03M4G_01.001.01.001"),
+        ("SWI9X30C_02.33.03.00 r8209 CARMD-EV 2019/08/28 20:59:30", None),
+        ("18500.5001.00.05.27.16", None),
+        ("81600.0000.00.29.23.14_GC_L0_5111.0110.09", None),
+        ("B02_20230412153000", None),
+        ("M0F.660006 1418B05SIM800L24", None),
+        ("21.333.01.00.00", None),
+    ],
+)
+def test_a_subscribers_number_is_hidden_in_texts_and_a_version_is_not(
+    printed: str, shown: str | None
+) -> None:
+    assert without_identifiers(printed) == (shown or printed)
+    query = next(query for query in MODEM_QUERIES if query.field == "firmware")
+    assert read_identity(query, [printed]) == (shown or printed)
+    findings = Findings()
+    findings.add("AT+COPS?", {"operator_name": printed})
+    assert findings.fields["operator_name"] == (shown or printed)

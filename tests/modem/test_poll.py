@@ -176,7 +176,7 @@ SICK = {
     "hangs in the middle": (Behaviour(hang_after=9), "hung"),
     "babbles": (Behaviour(flood_after=0), "hung"),
     "babbles in the middle": (Behaviour(flood_after=9), "hung"),
-    "drips": (Behaviour(bytewise=True, byte_delay_s=0.3), "hung"),
+    "drips": (Behaviour(bytewise=True, byte_delay_s=1.0), "hung"),
     "vanishes": (Behaviour(unplug_after=9), "missing"),
 }
 
@@ -308,6 +308,48 @@ def test_when_another_program_reads_the_port_too_it_is_busy_and_the_log_names_it
         assert caplog.text.count(f"process {thief.pid}") == 1
         modem._behaviour = Behaviour()
         assert poller.collect()["modem_state"] == "ok"
+
+
+HUNGRY_THIEF = THIEF.replace("select.select([fd], [], [])\n", "pass\n")
+
+
+def test_a_thief_is_named_at_the_first_answer_that_is_missing(poll: Poll) -> None:
+    with SimulatedModem(transcript(EC25), Behaviour(line_delay_s=0.05)) as modem:
+        poller = poll(modem.path)
+        assert poller.look().fields["modem_state"] == "ok"
+        thief = subprocess.Popen(
+            [sys.executable, "-c", HUNGRY_THIEF, str(modem.path)], stdout=subprocess.PIPE, text=True
+        )
+        assert thief.stdout is not None and thief.stdout.readline() == "ready\n"
+        try:
+            looks = [poller.look() for _ in range(2)]
+        finally:
+            thief.kill()
+            thief.communicate()
+    for look in looks:
+        assert look.fields == {"modem_state": "busy"} and look.gap is None
+        assert look.fault is not None and f"process {thief.pid}" in look.fault.what
+
+
+def test_a_modem_that_falls_silent_in_the_middle_gives_what_it_told(poll: Poll) -> None:
+    with SimulatedModem(transcript(EC25), Behaviour(hang_after=14)) as modem:
+        poller = poll(modem.path)
+        look = poller.look()
+        assert (look.fields["modem_state"], look.fields["sim_state"], look.gap) == (
+            "ok", "ready", "unanswered",
+        )  # fmt: skip
+        assert look.fault is None
+        assert poller.collect() == {"modem_state": "hung"}
+
+
+@pytest.mark.parametrize("delay_s", [0.8, 1.4])
+def test_a_slow_modem_tells_its_signal_before_its_name(delay_s: float, poll: Poll) -> None:
+    with SimulatedModem(transcript("generic/lte_home"), Behaviour(line_delay_s=delay_s)) as modem:
+        began = time.monotonic()
+        look = poll(modem.path).look()
+        assert time.monotonic() - began < SICK_POLL_S
+    assert look.fields["modem_state"] == "ok" and look.gap == "slow"
+    assert {"sim_state", "operator_name", "signal_class"} <= look.fields.keys()
 
 
 def test_closing_ends_a_poll_under_way() -> None:

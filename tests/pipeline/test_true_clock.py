@@ -116,7 +116,7 @@ def test_better_sources_replace_worse_ones_and_not_the_other_way() -> None:
     assert [quality for _true_s, quality in store.anchors] == ["rtc", "broker", "ntp"]
 
 
-@pytest.mark.parametrize("ts", [0, -1, 86400, AGENT_BIRTH_TS - 1])
+@pytest.mark.parametrize("ts", [0, -1, 86400, AGENT_BIRTH_TS - 1, 99_999_999_999])
 def test_an_impossible_time_of_the_centre_is_passed_over(ts: float) -> None:
     store = Store()
     true = clock(Board(), store)
@@ -145,11 +145,35 @@ def test_a_step_of_the_wall_clock_is_an_event(step_s: float) -> None:
     assert store.events == [("clock", "stepped", {"step_s": step_s})]
 
 
+@pytest.mark.parametrize("step_s", [86400, -86400])
+def test_a_synchronised_clock_that_steps_and_comes_back_moves_no_reading(step_s: float) -> None:
+    board, store = Board(wall_base_s=TRUE_S, quality="ntp"), Store()
+    true = clock(board, store)
+    stamps = []
+    for moved_s in (0, step_s, step_s, 0):
+        board.wall_base_s = TRUE_S + moved_s
+        board.uptime_s += 60
+        stamps.append(true.collect()["ts"])
+    assert stamps == [TRUE_S + uptime_s for uptime_s in (70, 130, 190, 250)]
+    assert store.anchors == [(TRUE_S, "ntp")]
+
+
+def test_a_step_that_lasts_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    board, store = Board(wall_base_s=TRUE_S + 86400, quality="ntp"), Store()
+    true = clock(board, store)
+    true.collect()
+    board.wall_base_s = TRUE_S
+    true.collect()
+    monkeypatch.setattr(true_clock, "STEP_LASTS_S", 0.0)
+    assert true.collect()["ts"] == TRUE_S + 10
+    assert store.anchors == [(TRUE_S + 86400, "ntp"), (TRUE_S, "ntp")]
+
+
 def test_slewing_is_no_step() -> None:
     board, store = Board(wall_base_s=TRUE_S, quality="ntp"), Store()
     true = clock(board, store)
     for _reading in range(100):
-        board.wall_base_s += 0.5
+        board.wall_base_s += 0.01
         true.collect()
     assert [event for event in store.events if event[1] == "stepped"] == []
 
