@@ -48,7 +48,7 @@ _YES, _NO = (True,), (False,)
 _PROBES = ("probes",)
 _REGISTERED = ("home", "roaming")
 _USABLE_SIGNAL = ("excellent", "good", "fair", "poor")
-_CLOCK_PROBLEMS = ("tls_not_yet_valid", "tls_expired")
+_CLOCK_PROBLEMS = ("clock", "tls_not_yet_valid", "tls_expired")
 
 TABLE = (
     # The gateway itself was away.

@@ -21,11 +21,12 @@ LOCK_NAME = "sinyal.lock"
 
 QUEUE_NAMES = (
     "stored", "unsent", "oldest_unsent_ts", "last_seq", "last_sent_ts", "bytes_used", "quarantined",
-    "events_unsent", "folded", "dropped",
+    "events_unsent", "folded", "dropped", "stored_seq",
 )  # fmt: skip
 LINK_NAMES = (
     "state", "since_ts", "last_ack_ts", "connects", "last_problem", "last_problem_code", "last_reason",
-    "last_reason_code", "last_reason_ts", "wire_bytes",
+    "last_reason_code", "last_reason_ts", "wire_bytes", "attempts", "rows_sent", "batches_refused",
+    "suspects", "stored_seq",
 )  # fmt: skip
 """What the snapshot shows of BufferCounts and LinkHealth, under the same names."""
 

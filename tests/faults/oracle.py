@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agent.buffer.true_time import FAR_S
 from tests.support.listener import Heard
 from tests.wire.independent_decoder import decode
 
@@ -43,9 +44,15 @@ def agree(one: Row, other: Row) -> bool:
     """
     if (_ROLLUP_ONLY in one) != (_ROLLUP_ONLY in other):
         return True
-    if one.get("ts_quality") == other.get("ts_quality") in _TRUE_TIME and one.get("ts") != other.get("ts"):
+    if one.get("ts_quality") == other.get("ts_quality") in _TRUE_TIME and not _is_corrected(one, other):
         return False
     return _lasting(one) == _lasting(other)
+
+
+def _is_corrected(one: Row, other: Row) -> bool:
+    """Return whether two stamps of a true clock are one, or one of them was of a clock that had stepped."""
+    apart_s = abs(int(one.get("ts") or 0) - int(other.get("ts") or 0))
+    return apart_s == 0 or apart_s >= FAR_S
 
 
 def _lasting(row: Row) -> Row:

@@ -36,7 +36,7 @@ def test_all_that_was_committed_and_nothing_else_holds() -> None:
         ([FIVE, [row(6)]], "invented: [('9f2c01ab', 6)]"),
         ([FIVE, [row(1, epoch="00000000")]], "invented: [('00000000', 1)]"),
         ([FIVE[1:], [row(1, rsrp_dbm=-7)]], "different: [('9f2c01ab', 1)]"),
-        ([FIVE[1:], [row(1, ts=1)]], "different: [('9f2c01ab', 1)]"),
+        ([FIVE[1:], [row(1, ts=1008)]], "different: [('9f2c01ab', 1)]"),
         ([FIVE, [row(1, rsrp_dbm=None)]], "different: [('9f2c01ab', 1)]"),
     ],
     ids=["lost", "invented", "other epoch", "other value", "other true time", "value gone at the repeat"],

@@ -66,5 +66,5 @@ def test_a_wrong_clock_is_the_cause_when_no_certificate_is_valid_yet(
     finally:
         agent.kill()
         agent.wait()
-    assert one["evidence"]["report_problem"] == "tls_not_yet_valid", gateway.log_text()
+    assert one["evidence"]["report_problem"] == "clock", gateway.log_text()
     assert (one["kind"], one["counts_as_down"]) == ("report", False)
