@@ -49,9 +49,6 @@ MODEM_MEMORY_NAME = "modem.json"
 LOOK_AFTER_S = 5.0
 """How often the threads are looked after, and a database that could not be opened is tried again."""
 
-TRIM_EVERY_LOOKS = 12
-"""Once a minute what is free in the middle of the heap goes back to the kernel: 0.7 MB after a connect."""
-
 STOP_FORWARDER_S = 2.5
 STOP_SAMPLER_S = 0.5
 STOP_CONTROL_S = 0.5
@@ -178,11 +175,8 @@ class Daemon:
         self._link.start()
         self._sampler.start()
         code = 0
-        looks = 0
         while not self._stop.wait(LOOK_AFTER_S):
-            looks += 1
-            if looks % TRIM_EVERY_LOOKS == 1:
-                _give_back_memory()
+            _give_back_memory()
             if not self._forwarding:
                 self._open_database()
             else:
@@ -364,7 +358,7 @@ def _keep_one_arena() -> None:
 
 
 def _give_back_memory() -> None:
-    # glibc keeps what a TLS handshake or a batch has freed; musl gives it back by itself.
+    # glibc keeps what a TLS handshake or a backlog has freed, some 0.7 MB; musl gives it back by itself.
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -17,7 +17,7 @@ from agent.wire.columns import ReadingTooLarge, split_to_fit
 
 log = logging.getLogger("sinyal.publish")
 
-BACKLOG_ROWS = 240
+BACKLOG_ROWS = 120
 """Old rows in one message: more compress hardly better, and cost more when they must be repeated."""
 
 
