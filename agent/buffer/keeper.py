@@ -235,29 +235,36 @@ class Keeper:
         try:
             self._store.close()
         except StoreUnusable as failure:
-            text = _("Readings in memory that are lost with this stop: {count}").format(count=held)
-            log.error("%s. %s.", failure.what, text)  # noqa: TRY400 -- a sentence
+            self._log_change()
+            if held:
+                text = _("Readings in memory that are lost with this stop: {count}").format(count=held)
+                log.error("%s. %s.", failure.what, text)  # noqa: TRY400 -- a sentence
 
     def _next_call(self) -> _Call[Any] | None:
         """Wait for the next question; None ends the thread.
 
-        A commit that is due goes before all questions, unless the last one failed; a slice of salvage after
-        them, unless they never end.
+        A commit that is due goes before all questions, unless the last one failed, and so does a look at the
+        file; a slice of salvage after them, unless they never end.
         """
         if self._closing and self._calls.empty():
             return None
         commit_s, salvage_s = self._store.seconds_to_commit(), self._store.seconds_to_salvage()
+        look_s = self._store.seconds_to_look()
         if commit_s == 0 and (self._calls.empty() or not self._store.failure):
             return _Call(Store.commit)
+        if look_s == 0:
+            return _Call(Store.look_after_file)
         if salvage_s == 0 and (self._calls.empty() or self._passed_over >= PASS_SALVAGE_OVER):
             self._passed_over = 0
             return _Call(Store.salvage)
         self._passed_over += salvage_s == 0
-        due = [seconds for seconds in (commit_s, salvage_s) if seconds is not None]
+        due = [seconds for seconds in (commit_s, look_s, salvage_s) if seconds is not None]
         try:
             return self._calls.get(timeout=min(due, default=None))
         except queue.Empty:
-            return _Call(Store.commit if commit_s == min(due) else Store.salvage)
+            if commit_s == min(due):
+                return _Call(Store.commit)
+            return _Call(Store.look_after_file if look_s == min(due) else Store.salvage)
 
     def _tell_of_events(self) -> None:
         if self._store.events_written != self._events_written:

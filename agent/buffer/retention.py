@@ -207,9 +207,7 @@ def _fold_piece(
     if piece.next_seq != from_seq:
         connection.execute("INSERT OR REPLACE INTO counters VALUES (?, ?)", (cursor, piece.next_seq))
     if piece.rows_gone:
-        room_costs.count(
-            connection, room_costs.FOLDED, piece.readings, piece.first, piece.last, new=piece.newly
-        )
+        room_costs.count(connection, room_costs.FOLDED, piece.newly, piece.first, piece.last)
     return piece
 
 
@@ -233,9 +231,7 @@ def _drop(connection: sqlite3.Connection, holds: Holdings, through_seq: int) -> 
             if rows:
                 _delete(connection, rows[0][0], rows[-1][0])
                 readings = sum(seq - seq_first + 1 for seq, seq_first in rows)
-                room_costs.count(
-                    connection, room_costs.DROPPED, readings, rows[0][1], rows[-1][0], new=readings
-                )
+                room_costs.count(connection, room_costs.DROPPED, readings, rows[0][1], rows[-1][0])
                 gone = len(rows)
                 return Room(0, 0 if quarantined else gone, gone if quarantined else 0, more=True)
     return Room()

@@ -33,13 +33,12 @@ in how many readings it was not known."""
 class Slice:
     """What one slice of folding did.
 
-    rows_gone: so many rows fewer in `readings`. readings: how many readings are in the rollups made, newly:
-    how many of them were in none before. first, last: their seqs, 0 without any. next_seq: where the next
-    slice begins. done: nothing is left to be folded behind it.
+    rows_gone: so many rows fewer in `readings`. newly: how many readings went into a rollup that were in
+    none before. first, last: the seqs in the rollups made, 0 without any. next_seq: where the next slice
+    begins. done: nothing is left to be folded behind it.
     """
 
     rows_gone: int
-    readings: int
     newly: int
     first: int
     last: int
@@ -150,7 +149,7 @@ def fold_slice(
     it is. Runs inside the caller's transaction; rows are removed first, so that it works in a full file.
     """
     groups, looked_at = _groups(connection, ranges, from_seq, slot_s)
-    rows_gone = readings = newly = 0
+    rows_gone = newly = 0
     folded = [group for group in groups if group.rows > 1]
     extremes = []
     for group in folded:
@@ -162,11 +161,9 @@ def fold_slice(
         _replace(connection, columns, row)
         extremes.append((row["seq"], text))
         rows_gone += group.rows - 1
-        readings += readings_of(row)
     connection.executemany("INSERT OR REPLACE INTO extremes VALUES (?, ?)", extremes)
     return Slice(
         rows_gone,
-        readings,
         newly,
         folded[0].first if folded else 0,
         folded[-1].last if folded else 0,

@@ -17,15 +17,15 @@ KINDS = (FOLDED, DROPPED, FULL)
 """As `what` of event/buffer; full: readings met a full file and waited until room was made."""
 
 
-def count(
-    connection: sqlite3.Connection, kind: str, rows: int, first_seq: int, last_seq: int, *, new: int
-) -> None:
+def count(connection: sqlite3.Connection, kind: str, rows: int, first_seq: int, last_seq: int) -> None:
     """Count `rows` readings of first_seq to last_seq, inside the caller's transaction.
 
-    new: how many of them were not counted before; a reading folded again is told again, but counts once.
+    A reading counts once: one that is folded again, from minutes into an hour, is not to be in `rows`.
     """
+    if not rows:
+        return
     add = "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = "
-    connection.execute(f"{add}value + excluded.value", (kind, new))
+    connection.execute(f"{add}value + excluded.value", (kind, rows))
     connection.execute(f"{add}value + excluded.value", (f"{kind}_untold", rows))
     connection.execute(f"{add}min(value, excluded.value)", (f"{kind}_untold_first", first_seq))
     connection.execute(f"{add}max(value, excluded.value)", (f"{kind}_untold_last", last_seq))

@@ -55,11 +55,15 @@ NoteEvent = Callable[[str, Evidence], None]
 
 @dataclass(frozen=True, slots=True)
 class LastSight:
-    """What the agent knew of a database when it was found damaged: the seq given last, and rows unsent."""
+    """What the agent knew of a database when it was found damaged: the seq given last, and rows unsent.
+
+    reason: one word for programs of what happened to it, "" when only SQLite's words are known.
+    """
 
     epoch: str
     last_seq: int
     unsent: int
+    reason: str = ""
 
 
 @dataclass(slots=True)
@@ -149,7 +153,9 @@ class Salvage:
                     return False
                 search.give_up(str(error), self._last_sights.get(file.name))
             if search.is_new:
-                self._note_event("damaged", {"file": file.name, "rows": search.progress.unsent})
+                sight = self._last_sights.get(file.name)
+                reason: Evidence = {"reason": sight.reason} if sight and sight.reason else {}
+                self._note_event("damaged", {"file": file.name, "rows": search.progress.unsent, **reason})
             self._tries = 0
             self._search = search
             return True

@@ -23,7 +23,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from agent.buffer.damaged_files import files_to_search, remove_searched
+from agent.buffer import file_watch
+from agent.buffer.damaged_files import files_to_search, move_aside, remove_searched
 from agent.buffer.event_log import EventLog
 from agent.buffer.faults import FILE_ERRORS, explain, is_damage, is_disk_full, primary_code
 from agent.buffer.log_check import SUSPECT_SEQS, mark_at_rest, mark_in_use
@@ -37,7 +38,7 @@ from agent.buffer.true_time import FAR_S, TrueTimes
 from agent.contract.catalogue import Row, Value
 from agent.contract.events import Event, Evidence
 from agent.errors import StoreUnusable
-from agent.language import _
+from agent.language import N_, _
 
 if TYPE_CHECKING:
     from agent.buffer.salvage import LastSight, Salvage
@@ -50,8 +51,19 @@ RETRY_S = 5.0
 NEARLY_DUE = 0.75
 PRUNE_EVERY_S = 3600.0
 SALVAGE_AGAIN_S = 60.0
+LOOK_EVERY_S = 20.0
 # A disk that comes and goes does not fill the queue of events.
 TELL_FAILING_EVERY_S = 600.0
+
+_ASTRAY = {
+    file_watch.MISSING: N_(
+        "The reading database {path} was deleted while the agent runs; it is written anew"
+    ),
+    file_watch.REPLACED: N_(
+        "Another file was put in the place of the reading database {path}; the readings are written anew"
+    ),
+    file_watch.LOG_MISSING: N_("The log {path}-wal was deleted while the agent runs; it is begun anew"),
+}
 
 Answer = TypeVar("Answer")
 
@@ -139,6 +151,11 @@ class Store:
         self._check_wanted = file_bytes(log_file(path)) > 0  # a clean stop leaves no log
         self._upgrade_wanted = True
         self._misfits: set[str] = set()
+
+        self._watch: file_watch.FileWatch | None = None
+        self._look_at = 0.0
+        self._astray = ""
+        self._astray_failure = ""
 
         self._counted_epoch = ""
         self._damage = ""
@@ -422,6 +439,25 @@ class Store:
         if pause_s is None:
             self._salvage = None
 
+    def seconds_to_look(self) -> float | None:
+        """Return when `look_after_file` is due, None when no file is open."""
+        return None if self._watch is None else max(0.0, self._look_at - time.monotonic())
+
+    def look_after_file(self) -> None:
+        """Notice a file that was deleted, replaced or overwritten under the open connection, and mend it.
+
+        What the connection still reaches is put back under its name: same epoch, nothing lost. A file that
+        was overwritten goes the way of a damaged one. While the mending fails, the connection stays open.
+        """
+        self._look_at = time.monotonic() + LOOK_EVERY_S
+        if self._database is None or self._watch is None:
+            return
+        found = self._watch.look()
+        if found == file_watch.OVERWRITTEN:
+            self._give_up_file()
+        elif found:
+            self._bring_back(self._database, self._watch, found)
+
     @property
     def held(self) -> int:
         """Return how many accepted readings are in RAM only."""
@@ -436,6 +472,8 @@ class Store:
         self._open_again_at = self._write_again_at = 0.0
         try:
             self.commit()
+            self.look_after_file()
+            self.commit()  # what the look has told
             if self._database is not None:
                 with self._explained():
                     mark_at_rest(self._database.connection)
@@ -511,8 +549,7 @@ class Store:
                 connection, holds, self._true_times(), keep_days=self._keep_days, max_pages=database.max_pages
             )
         if full and room.rows and self._held:
-            held = len(self._held)
-            count(connection, FULL, held, self._last_seq + 1, self._newest_seq(), new=held)
+            count(connection, FULL, len(self._held), self._last_seq + 1, self._newest_seq())
         for mark in self._marks:
             first, last = self._sent.add(*mark)
             connection.execute("DELETE FROM sent WHERE first BETWEEN ? AND ?", (first, last))
@@ -607,6 +644,9 @@ class Store:
             self._note_damaged_file(database.damaged_file)
         if database.lacks_commits:
             self._note_cut_log()
+        with suppress(OSError):  # gone again already: nothing to compare with
+            self._watch = file_watch.FileWatch(Path(os.path.realpath(self.path)))
+        self._look_at = time.monotonic() + LOOK_EVERY_S
         self._load(database)
         lacking = wanted_columns().keys() - set(database.columns)
         if lacking and self._upgrade_wanted:
@@ -643,13 +683,63 @@ class Store:
         evidence: Evidence = {"file": log_file(self.path).name, "seq_first": last - SUSPECT_SEQS + 1}
         self.note_event("buffer", "damaged", {**evidence, "seq_last": last}, quality="unset")
 
-    def _note_damaged_file(self, file: Path) -> None:
+    def _note_damaged_file(self, file: Path, reason: str = "") -> None:
         self.damaged_file = file
         self._damage = self._condemned = ""
         if self.epoch and self.epoch == self._counted_epoch:
             from agent.buffer.salvage import LastSight  # see salvage()
 
-            self._last_sights[file.name] = LastSight(self.epoch, self._last_seq, self._unsent)
+            self._last_sights[file.name] = LastSight(self.epoch, self._last_seq, self._unsent, reason)
+
+    def _give_up_file(self) -> None:
+        """Move the overwritten file aside and begin a new one."""
+        with self._explained():
+            # Still open: closing first would let SQLite remove the log.
+            aside = move_aside(Path(os.path.realpath(self.path)))
+        self._disconnect()
+        text = _("The reading database was damaged ({reason}); it is kept as {file}, a new one begins")
+        log.error(text.format(reason=_("overwritten or cut short by another program"), file=aside))
+        self._note_damaged_file(aside, file_watch.OVERWRITTEN)
+        self._open_again_at = 0.0
+        self._opened()
+
+    def _bring_back(self, database: Database, watch: file_watch.FileWatch, found: str) -> None:
+        """Put what the open connection reaches back under its name."""
+        if found != self._astray:
+            self._astray = found
+            log.error(_(_ASTRAY[found]).format(path=self.path))
+            evidence: Evidence = {"file": self.path.name, "rows": self._stored, "reason": found}
+            self.note_event("buffer", "damaged", evidence, quality="unset")
+        path = Path(os.path.realpath(self.path))
+        foreign = None
+        try:
+            if found == file_watch.LOG_MISSING:
+                file_watch.fold_log_in(database.connection)
+            else:
+                foreign = file_watch.copy_back(database.connection, watch, path)
+        except (*FILE_ERRORS, OSError) as error:
+            failure = explain(error, self.path)
+            if failure.what != self._astray_failure:
+                self._astray_failure = failure.what
+                log.error("%s. %s.", failure.what, failure.next_step)  # noqa: TRY400 -- a sentence
+            return
+        self._disconnect()
+        self._astray = self._astray_failure = ""
+        self._open_again_at = 0.0
+        if foreign:
+            log.warning(_("The file that was put in its place is kept as {file}").format(file=foreign))
+        with self._explained():
+            if found != file_watch.LOG_MISSING:
+                file_watch.remove_own_log(watch, path)
+        self._opened()
+        log.info(_("The reading database {path} is whole again, nothing is lost").format(path=self.path))
+        evidence = {"after": "damaged", "file": self.path.name, "rows": self._stored, "reason": found}
+        self.note_event("buffer", "recovered", evidence, quality="unset")
+
+    def _is_nameless(self) -> bool:
+        """Return whether the open connection is all that still reaches every row."""
+        found = self._watch.look() if self._watch and self._database else None
+        return found is not None and found != file_watch.OVERWRITTEN
 
     def _disconnect(self) -> None:
         if self._salvage is not None:
@@ -657,6 +747,9 @@ class Store:
         if self._database is not None:
             self._database.connection.close()
             self._database = None
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
 
     def _wait_out(self, moment: float) -> None:
         """Fail as before until `moment`: a sick disk is not asked more often than every RETRY_S."""
@@ -676,11 +769,20 @@ class Store:
             yield
         except (*FILE_ERRORS, OSError) as error:
             was_open = self._database is not None
-            self._disconnect()
+            if was_open and self._is_nameless() and not is_damage(error):
+                self._stay_connected()
+            else:
+                self._disconnect()
             self._write_again_at = time.monotonic() + RETRY_S
             self.failure = explain(error, self.path)
             self._note_failure(error, was_open=was_open)
             raise self.failure from error
+
+    def _stay_connected(self) -> None:
+        assert self._database is not None
+        with suppress(sqlite3.Error):
+            self._database.connection.rollback()
+        self._look_at = 0.0
 
     def _note_failure(self, error: Exception, *, was_open: bool) -> None:
         if is_damage(error):

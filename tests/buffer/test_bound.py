@@ -152,6 +152,24 @@ def test_when_nothing_is_left_to_fold_the_oldest_are_dropped_counted_and_told(
     assert (told[0]["seq_first"], told[-1]["seq_last"]) == (1, counts.dropped)
 
 
+def test_a_reading_folded_into_minutes_and_then_hours_is_told_once(
+    open_store: OpenStore, prune_always: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.buffer.room_costs.TELL_EVERY_S", 0.0)
+    store = open_store(max_bytes=MIB, commit_interval_s=3600, commit_readings=40)
+    for number in range(1, 12_001):
+        store.append({**reading(number), "uptime_s": 60 * number})
+    store.commit()
+    folded = store.counts().folded
+    rows = all_unsent(store)
+    assert any(row["slot_s"] == 3600 for row in rows)
+    assert folded == sum(last - first + 1 for first, last in map(span, rows) if last > first)
+    store.note_event("power", "lost", {}, quality="ntp")
+    store.commit()
+    told = [event.evidence for event in store.unsent_events(1000) if event.what == "folded"]
+    assert sum(int(evidence["rows"] or 0) for evidence in told) == folded > 0
+
+
 def test_readings_too_large_to_be_kept_whole_are_still_taken(
     open_store: OpenStore, prune_always: None
 ) -> None:

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from agent.modem.simulator import Behaviour, SimulatedModem
 from agent.modem.transcript import read_transcript
+from tests.buffer.files import query
 from tests.pipeline.whole_gateway import DEMO_TRANSCRIPT, Gateway, Row, wait_until
 from tests.support.listener import Heard, Listener
 from tests.support.mosquitto import Mosquitto, free_port, mosquitto
@@ -85,6 +87,35 @@ def test_what_the_broker_received_over_tls_is_what_the_database_holds(
 
 def states(heard: list[Heard]) -> list[str]:
     return [json.loads(message.payload)["state"] for message in heard if message.topic.endswith("/status")]
+
+
+def test_a_state_folder_deleted_under_the_agent_is_written_anew_before_a_kill(
+    modem: SimulatedModem, tmp_path: Path
+) -> None:
+    with mosquitto(tmp_path / "broker") as broker:
+        gateway = Gateway(tmp_path / "gw", modem=str(modem.path), broker=plain(broker), interval_s=0.5)
+        gateway.start()
+        try:
+            wait_until("some rows", lambda: gateway.shown().get("buffer", {}).get("stored", 0) >= 5)
+            shutil.rmtree(gateway.database.parent)
+            wait_until("the folder", lambda: "is whole again" in gateway.log_text(), 60)
+            kept = gateway.shown()["buffer"]["stored"]
+            gateway.kill()
+            shutil.copytree(gateway.database.parent, tmp_path / "killed")  # to look at it folds in its log
+            killed = query(
+                tmp_path / "killed" / "sinyal.db", "SELECT seq, uptime_s FROM readings ORDER BY seq"
+            )
+            gateway.start()
+            wait_until("new rows", lambda: gateway.shown().get("buffer", {}).get("stored", 0) > len(killed))
+            gateway.terminate()
+        finally:
+            gateway.stop_anyhow()
+        rows = gateway.stored_rows()
+    assert len(killed) >= kept
+    assert [(row["seq"], row["uptime_s"]) for row in rows][: len(killed)] == killed
+    assert len({row["epoch"] for row in rows}) == 1
+    assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
+    assert "Traceback" not in gateway.log_text()
 
 
 def test_nothing_committed_is_missing_after_kills_at_any_moment(
