@@ -10,7 +10,7 @@
         mqtt        one connection, paho's only home             window, acknowledgements
           broker_socket   TCP and TLS, bytes on the wire         sessions in `tls_sessions`
 
-What outlives a connection is in `memory`: the pause after a refusal, and `suspects`, the rows that may have
-ended one. The store is asked through `patient_store`. `subscriber` reads from a broker with the same
-connection.
+What outlives a connection is in `memory`: the pause after a refusal, `suspects`, the rows that may have
+ended one, and `refused_topics`, which rest so that readings can flow. The store is asked through
+`patient_store`. `subscriber` reads from a broker with the same connection.
 """

@@ -27,6 +27,7 @@ from agent.publish.problems import LinkProblem
 from agent.publish.reading_queue import ReadingQueue
 from agent.publish.row_source import RowSource, SeqRange
 from agent.publish.stored_listener import StoredListener
+from agent.publish.suspects import SOON_S
 
 log = logging.getLogger("sinyal.publish")
 
@@ -43,6 +44,9 @@ LARGE_BATCH_BYTES = 8192
 
 _TOO_LARGE = 149
 _FAILURE = 128
+_NOT_ALLOWED = 135
+_REFUSES_TOPIC = frozenset({128, 131, _NOT_ALLOWED})
+"""Negative PUBACKs that speak of every event of this type, as far as can be known."""
 
 
 class Counters(NamedTuple):
@@ -86,12 +90,19 @@ class Delivery:
             self._reading_limit_bytes(publish.max_payload_bytes),
         )
         self._events = EventOutlet(
-            store, gateway.topics, memory.events, counters.announced, connection.payload_limit_bytes
+            store,
+            gateway.topics,
+            memory.events,
+            memory.topics,
+            counters.announced,
+            connection.payload_limit_bytes,
         )
         self._listener = StoredListener(connection, store, gateway.topics, memory)
         self._ending = False
         self._flows = False
         self._sent_at = 0.0
+        self._refused_at = -math.inf
+        self._refusal: LinkProblem | None = None
         self._connected_ts = int(time.time())
 
     def begin(self) -> None:
@@ -129,20 +140,33 @@ class Delivery:
             self._settle(self._connection.exchange(left_s))
         return told
 
-    def note_ended(self, problem: LinkProblem) -> None:
-        """Note why the connection ended, and what may have ended it."""
+    def note_ended(self, problem: LinkProblem) -> LinkProblem | None:
+        """Note why the connection ended, and what may have ended it.
+
+        Returns what the broker refused, when that is why it hung up; it is logged.
+        """
         now = time.monotonic()
         under_way = list(self._under_way.values())
         memory = self._memory
         if self._listener.is_asking():
             if problem.by_peer:
                 memory.ended_subscriptions += 1
-            return
+            return None
+        # A broker that hangs up on what it refused does not blame what else was under way.
+        on_refusal = problem.by_peer and now - self._refused_at <= SOON_S
+        by_peer = problem.by_peer and not on_refusal
         since_sent = now - self._sent_at
-        memory.events.note_ended(under_way, by_peer=problem.by_peer, seconds_since_sent=since_sent, now=now)
-        memory.suspicion.note_ended(
-            under_way, by_peer=problem.by_peer, seconds_since_sent=since_sent, now=now
-        )
+        memory.events.note_ended(under_way, by_peer=by_peer, seconds_since_sent=since_sent, now=now)
+        memory.suspicion.note_ended(under_way, by_peer=by_peer, seconds_since_sent=since_sent, now=now)
+        refused = memory.topics.note_ended(under_way, by_peer=by_peer, seconds_since_sent=since_sent)
+        if on_refusal:
+            memory.topics.doubt(under_way)
+            return self._refusal
+        if refused is not None:
+            # The topic is to blame, and not the event on it.
+            memory.events.note_not_connected()
+            words = problems.TOPIC_ENDS_CONNECTIONS.problem(self._connection.address, refused)
+            return self._note_topic_refused(refused, words.what, now)
         if memory.suspicion.blames_broker:
             words = problems.READINGS_END_CONNECTIONS.problem(self._connection.address)
             self._note_refusal(words.what, words.code)
@@ -150,6 +174,7 @@ class Delivery:
                 memory.refusals.add((words.code, 0))
                 log.warning(_("{what}; {next_step}").format(what=words.what, next_step=words.next_step))
             memory.pause.begin(now)
+        return None
 
     def _may_say_goodbye(self) -> bool:
         alone = any(parcel.alone for parcel in self._under_way.values())
@@ -178,15 +203,33 @@ class Delivery:
         may_send_readings = self._may_send_readings(now) and self._can_pay()
         if may_send_readings and self._readings.fresh_is_due(now) and self._readings.prepare_fresh(now):
             self._note_inventory()
-        if self._notices:
-            return self._notices.popleft()
+        notice = self._next_notice(now, doubtful=False)
+        if notice is not None:
+            return notice
         if self._listener.is_asking() and not self._ending:
             return None
         event = self._events.next(now)
         if event is not None:
             self._readings.close_batch(now)
             return event
-        return self._chosen_readings(now) if may_send_readings else None
+        if not may_send_readings:
+            return self._next_doubtful(now)
+        return (self._next_doubtful(now) if self._flows else None) or self._chosen_readings(now)
+
+    def _next_notice(self, now: float, *, doubtful: bool) -> Parcel | None:
+        topics = self._memory.topics
+        for notice in self._notices:
+            if topics.may_send(notice.topic, now) and topics.is_doubtful(notice.topic) is doubtful:
+                self._notices.remove(notice)
+                fresh = notice if notice.inventory is not None else self._status("online")
+                return fresh._replace(alone=doubtful)
+        return None
+
+    def _next_doubtful(self, now: float) -> Parcel | None:
+        """Return a message that may end the connection; when readings can go, they have gone before."""
+        if self._ending or any(parcel.rows for parcel in self._under_way.values()):
+            return None
+        return self._next_notice(now, doubtful=True) or self._events.next(now, doubtful=True)
 
     def _chosen_readings(self, now: float) -> Parcel | None:
         parcel = self._readings.next_fresh(now)
@@ -196,6 +239,7 @@ class Delivery:
             return parcel
         if not (self._flows and self._listener.wants_to_ask()):
             parcel = self._readings.next_old(now)
+        parcel = parcel or self._next_doubtful(now)
         # Alone, for the answer of some brokers to a subscription they do not allow is to hang up.
         if parcel is None and not self._under_way and self._listener.wants_to_ask():
             self._listener.ask(now)
@@ -249,6 +293,9 @@ class Delivery:
         memory = self._memory
         memory.last_ack_ts = int(time.time())
         memory.refusals = {(topic, code) for topic, code in memory.refusals if topic != parcel.topic}
+        if parcel.rows is None and memory.topics.note_accepted(parcel.topic):
+            log.info(_("the broker accepts {topic} again").format(topic=parcel.topic))
+            self._tell_refused_topics()
         if parcel.inventory is not None:
             memory.inventory = parcel.inventory
         if parcel.event is not None:
@@ -284,6 +331,7 @@ class Delivery:
 
     def _note_refused(self, parcel: Parcel, code: int) -> None:
         memory = self._memory
+        now = self._refused_at = time.monotonic()
         reason, next_step = problems.refusal_words(code)
         text = _("the broker refuses {topic}: {reason} (reason code {code})").format(
             topic=parcel.topic, reason=reason, code=code
@@ -294,19 +342,38 @@ class Delivery:
                 _("{what}; {next_step}").format(what=text, next_step=next_step) if next_step else text
             )
         if parcel.event is not None:
-            self._events.note_refused(parcel, code, time.monotonic())
+            self._events.note_refused(parcel, code, now)
         if parcel.rows is None:
+            self._refusal = LinkProblem(problems.TOPIC_REFUSED.code, text, next_step)
+            if parcel.event is None or code in _REFUSES_TOPIC:
+                self._refusal = self._note_topic_refused(parcel.topic, "", now)
+            if parcel.event is None and not self._ending:
+                self._notices.append(parcel)
             return
         memory.batches_refused += 1
+        self._refusal = LinkProblem("refused_by_broker", text, next_step)
         self._note_refusal(text, "refused_by_broker")
         # The rows are unsent again: begin anew with the freshest when the broker may be asked again.
         self._readings.begin_anew()
         if code != _TOO_LARGE or len(parcel.payload) <= SMALLEST_LIMIT_BYTES:
-            memory.pause.begin(time.monotonic())
+            memory.pause.begin(now)
         elif parcel.rows[0] == parcel.rows[1]:
             self._owe_setting_aside(parcel.epoch, parcel.rows, "too_large", salvaged=parcel.salvaged)
         else:
             memory.refused_bytes = min(memory.refused_bytes or len(parcel.payload), len(parcel.payload))
+
+    def _note_topic_refused(self, topic: str, text: str, now: float) -> LinkProblem:
+        """Let the topic rest, and return what is to be told of it; text is logged when the topic was good."""
+        if self._memory.topics.note_refused(topic, now) and text:
+            next_step = problems.refusal_words(_NOT_ALLOWED)[1]
+            log.warning(_("{what}; {next_step}").format(what=text, next_step=next_step))
+        return self._tell_refused_topics() or problems.TOPIC_REFUSED.problem(self._connection.address, topic)
+
+    def _tell_refused_topics(self) -> LinkProblem | None:
+        refused = ", ".join(self._memory.topics.refused())
+        words = problems.TOPIC_REFUSED.problem(self._connection.address, refused) if refused else None
+        self._memory.topic_refusal = words.what if words is not None else None
+        return words
 
     def _note_refusal(self, text: str, code: str) -> None:
         self._memory.refusal, self._memory.refusal_code = text, code
@@ -324,6 +391,7 @@ class Delivery:
         if facts == self._memory.inventory or any(parcel.inventory == facts for parcel in waiting):
             return
         payload = inventory_message(facts, ts=int(time.time()))
+        self._notices = deque(parcel for parcel in self._notices if parcel.inventory is None)
         self._notices.append(Parcel(self._gateway.topics.inventory, payload, epoch, inventory=facts))
 
     def _idle_s(self) -> float:
@@ -337,6 +405,7 @@ class Delivery:
             self._events.due_at(),
             self._listener.due_at(now),
             self._memory.suspicion.next_at(now) or 0.0,
+            self._memory.topics.next_at(now) or 0.0,
         ]
         if self._readings.has_news():
             due.append(self._readings.fresh_due_at)

@@ -8,6 +8,7 @@ from agent.contract.events import EVENT_TYPES, Event
 from agent.language import _
 from agent.publish.parcel import Parcel
 from agent.publish.patient_store import Debt, PatientStore
+from agent.publish.refused_topics import RefusedTopics
 from agent.publish.suspects import SOON_S
 from agent.publish.topics import Topics
 
@@ -101,12 +102,14 @@ class EventOutlet:
         store: PatientStore,
         topics: Topics,
         troubles: EventTroubles,
+        refused: RefusedTopics,
         announced: Callable[[], int],
         payload_limit_bytes: Callable[[str], int],
     ) -> None:
         self._store = store
         self._topics = topics
         self._troubles = troubles
+        self._refused = refused
         self._announced = announced
         self._payload_limit_bytes = payload_limit_bytes
         self._announced_when_asked = -1
@@ -114,23 +117,38 @@ class EventOutlet:
         self._ask_at = 0.0
         self._retry_at: float | None = None
         self._under_way = False
+        self._doubtful: Parcel | None = None
 
-    def next(self, now: float) -> Parcel | None:
-        """Return the oldest event that may go now; one at a time."""
-        if self._under_way or now < self._store.retry_at or not self._is_due(now):
+    def next(self, now: float, *, doubtful: bool = False) -> Parcel | None:
+        """Return the oldest event that may go now; one at a time.
+
+        doubtful: one on a topic that the broker may refuse, as found when this was last asked without.
+        """
+        if self._under_way or now < self._store.retry_at:
             return None
+        if doubtful:
+            parcel, self._doubtful = self._doubtful, None
+            self._under_way = self._more = parcel is not None
+            return parcel
+        if not self._is_due(now):
+            return None
+        self._doubtful = None
         self._announced_when_asked = self._announced()
         self._ask_at = now + ASK_EVERY_S
         events = self._store.ask(lambda rows: rows.unsent_events(ASKED_AT_ONCE)) or []
         self._troubles.keep_only([event.number for event in events])
         owed = {debt.rows[0] for debt in self._store.debts if debt.kind == "event"}
-        self._retry_at = self._troubles.next_at(now)
+        waits = (self._troubles.next_at(now), self._refused.next_at(now))
+        self._retry_at = min((at for at in waits if at is not None), default=None)
         self._more = False
         for event in events:
             if event.number in owed or not self._may_go(event, now):
                 continue
             parcel = self._parcel(event)
-            if parcel is not None:
+            if parcel is not None and self._refused.is_doubtful(parcel.topic):
+                self._note_doubtful(parcel)
+            elif parcel is not None:
+                self._doubtful = None
                 self._more = self._under_way = True
                 return parcel
         return None
@@ -162,12 +180,22 @@ class EventOutlet:
 
     def _may_go(self, event: Event, now: float) -> bool:
         trouble = self._troubles.get(event.number)
+        topic_may_go = self._refused.may_send(self._topics.event(event.type), now)
         if trouble is None:
-            return True
+            return topic_may_go
         if trouble.strikes >= TRIES:
             self._give_up(event, _("no broker took it"))
             return False
-        return now >= trouble.not_before
+        return topic_may_go and now >= trouble.not_before
+
+    def _note_doubtful(self, parcel: Parcel) -> None:
+        """Keep the event with the fewest tries: so one bad event cannot make its topic look refused."""
+        if self._doubtful is None or self._tries(parcel) < self._tries(self._doubtful):
+            self._doubtful = parcel._replace(alone=True)
+
+    def _tries(self, parcel: Parcel) -> int:
+        trouble = self._troubles.get(parcel.event or 0)
+        return trouble.refusals if trouble is not None else 0
 
     def _parcel(self, event: Event) -> Parcel | None:
         """Return the message of an event; one that can never be sent is given up."""

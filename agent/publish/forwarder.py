@@ -19,7 +19,7 @@ from agent.publish.memory import Memory
 from agent.publish.mqtt import ACK_TIMEOUT_S, WILL_DELAY_S, Connection, Will
 from agent.publish.parcel import Gateway
 from agent.publish.patient_store import PatientStore
-from agent.publish.problems import CLOCK_WRONG, Address, LinkProblem
+from agent.publish.problems import CLOCK_WRONG, TOPIC_REFUSED, Address, LinkProblem
 from agent.publish.row_source import RowSource
 from agent.publish.tls_sessions import TlsFiles, TlsSessions
 from agent.publish.topics import Topics
@@ -235,6 +235,7 @@ class Forwarder:
                 now = time.monotonic()
                 self._memory.suspicion.note_not_connected(now)
                 self._memory.events.note_not_connected()
+                self._memory.topics.note_not_connected()
             raise
 
     def _new_connection(self, address: Address) -> Connection:
@@ -277,25 +278,33 @@ class Forwarder:
                     self._note_stable(connection.address)
             told = delivery.finish(self._deadline)
         except LinkProblem as problem:
-            if not self._stopping.is_set():
-                self._note_ended(delivery, connection.address, problem)
-            raise
+            if self._stopping.is_set():
+                raise
+            explained = self._note_ended(delivery, connection.address, problem)
+            if explained is None:
+                raise
+            # The refusal was logged when it was found.
+            self._set_problem(explained.what, explained.code)
+            return
         connection.close(goodbye=told)
 
-    def _note_ended(self, delivery: Delivery, address: Address, problem: LinkProblem) -> None:
-        delivery.note_ended(problem)
+    def _note_ended(self, delivery: Delivery, address: Address, problem: LinkProblem) -> LinkProblem | None:
+        explained = delivery.note_ended(problem)
         self._struck_at = address
         if self._memory.suspicion.hurries:
             # Finding the row takes some ten connections, each of which moves other readings.
             self._backoff.reset()
             self._address_at -= 1
+        return explained
 
     def _show(self, state: LinkState, connection: Connection | None = None) -> None:
         before = self._health
         problem, code = before.last_problem, before.last_problem_code
         if state == "connected":
-            problem = self._memory.refusal
-            code = self._memory.refusal_code
+            memory = self._memory
+            problem, code = memory.refusal, memory.refusal_code
+            if problem is None and memory.topic_refusal is not None:
+                problem, code = memory.topic_refusal, TOPIC_REFUSED.code
         self._health = replace(
             before,
             state=state,

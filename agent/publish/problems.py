@@ -87,8 +87,14 @@ TLS_NOT_YET_VALID = Words(
 )
 CLOCK_WRONG = Words(
     "clock",
-    N_("the clock of this gateway is not set yet (it says {clock}), so {where} cannot be checked"),
-    N_("the clock sets itself when the modem or NTP gives the time; check date -u if that does not happen"),
+    N_(
+        "the certificate of {where} seems out of its time, but the clock of this gateway is not "
+        "confirmed yet: it says {clock}"
+    ),
+    N_(
+        "check date -u: a wrong clock sets itself when the modem or NTP gives the time; when it is right, "
+        "ask the broker's operator about the certificate"
+    ),
 )
 TLS_EXPIRED = Words(
     "tls_expired",
@@ -164,6 +170,14 @@ READINGS_END_CONNECTIONS = Words(
     N_("{where} closes the connection whenever a reading is sent"),
     N_("ask the broker's operator for the ACL of this id"),
 )
+TOPIC_REFUSED = Words(
+    "topic_refused",
+    N_("{where} refuses {detail}; ask the broker's operator to allow it for this id"),
+    "",
+)
+TOPIC_ENDS_CONNECTIONS = Words(
+    "topic_refused", N_("{where} closes the connection whenever {detail} is sent"), ""
+)
 SUBSCRIPTION_REFUSED = Words(
     "subscription_refused", N_("{where} refuses the subscription to {detail}"), ASK_OPERATOR
 )
@@ -184,7 +198,7 @@ _CONNACK_WORDS = {
     135: Words(
         "not_authorised",
         N_("{where} does not allow this gateway to connect"),
-        N_("ask the broker's operator to allow gateway.id"),
+        N_("ask the broker's operator to allow gateway.id, its last will on desa/v1/<gateway.id>/status too"),
     ),
     136: Words("server_unavailable", N_("{where} says that it is not available"), ""),
     137: Words("server_busy", N_("{where} says that it is too busy"), ""),

@@ -65,7 +65,9 @@ def test_a_broker_with_a_bad_certificate(tmp_path: Path, kind: str, code: str, w
 
 
 @pytest.mark.parametrize("kind", ["expired", "not yet valid"])
-def test_before_the_clock_is_set_it_is_the_clock_and_not_the_certificate(tmp_path: Path, kind: str) -> None:
+def test_before_the_clock_is_confirmed_both_clock_and_certificate_are_named(
+    tmp_path: Path, kind: str
+) -> None:
     files = _broker_with(make_tls_files(tmp_path, "gw-test"), tmp_path, kind)
     trusted: list[bool] = []
     with (
@@ -75,7 +77,9 @@ def test_before_the_clock_is_set_it_is_the_clock_and_not_the_certificate(tmp_pat
         ) as sending,
     ):
         wait_until("the clock", lambda: sending.health().last_problem_code == "clock")
-        assert "the clock of this gateway is not set yet" in str(sending.health().last_problem)
+        problem = str(sending.health().last_problem)
+        assert "the certificate of localhost" in problem
+        assert "the clock of this gateway is not confirmed yet" in problem
         trusted.append(True)
         wait_until("the certificate", lambda: str(sending.health().last_problem_code).startswith("tls_"), 5)
 

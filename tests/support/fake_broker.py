@@ -33,9 +33,9 @@ class Behaviour:
     connack: reason code, raw bytes, or NO_ANSWER. receive_maximum, max_packet_bytes and server_keepalive_s
     stand in the CONNACK when they are set. after_connack: "close", or raw bytes to send then.
     puback: reason code, "missing", "wrong_mid", "doubled", "late" (after late_s), "half" (then nothing
-    more), "close", "reset", or "disconnect" (with disconnect_code). only_topic: topics that end otherwise
-    are answered well; only_if: so are payloads for which it is false. hold_s: PUBACKs go out when the client
-    was silent for so long.
+    more), "close", "reset", "refuse_and_close" (reason code 135, then the end), or "disconnect" (with
+    disconnect_code). only_topic: topics that end otherwise are answered well; only_if: so are payloads for
+    which it is false. hold_s: PUBACKs go out when the client was silent for so long.
     suback: reason code, or "close"; `subscribed` are topics of messages that are sent then, `said` raw
     packets. pingresp: whether a ping is answered.
     """
@@ -282,8 +282,10 @@ class _Visit:
         behaviour = self._broker.behaviour
         is_meant = topic.endswith(behaviour.only_topic) and behaviour.only_if(payload)
         how = behaviour.puback if is_meant else 0
-        if how in ("close", "reset", "disconnect"):
-            if how == "disconnect":
+        if how in ("close", "reset", "disconnect", "refuse_and_close"):
+            if how == "refuse_and_close":
+                self._send(PUBACK, struct.pack("!HBB", mid, 135, 0))
+            elif how == "disconnect":
                 self._send(DISCONNECT, bytes([behaviour.disconnect_code, 0]))
             elif how == "reset":
                 self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
