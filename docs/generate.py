@@ -325,7 +325,7 @@ def event_schema(fields: Sequence[Field]) -> Document:
             },
             "what": {
                 "description": "What happened, one word for programs. event/buffer: full, folded, dropped, "
-                "quarantined, damaged or recovered.",
+                "quarantined, damaged, recovered or unwritable (read-only, or the disk gives errors); with reason.",
                 "type": "string",
                 "minLength": 1,
             },

@@ -6,6 +6,7 @@ The Store owns one and lets it write inside its own transactions.
 import json
 import sqlite3
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,5 +113,14 @@ def _event(times: TrueTimes, epoch: str, number: int, type_: str, *rest: Any) ->
         ts_quality=str(moment["ts_quality"]),
         seq=seq,
         what=what,
-        evidence=json.loads(evidence),
+        evidence=_evidence(evidence),
     )
+
+
+def _evidence(text: str) -> Evidence:
+    # A flipped bit in one text must not hold back this event and all behind it.
+    with suppress(ValueError):
+        evidence = json.loads(text)
+        if isinstance(evidence, dict):
+            return evidence
+    return {"evidence_readable": False}

@@ -243,7 +243,9 @@ def _link_lines(values: Mapping[str, Any], shown: Mapping[str, Any], *, running:
     if link.get("state") != "connected" or link.get("last_problem"):
         # The problem names the address itself.
         why = link.get("last_problem") or _("{where}, connecting").format(where=where)
-        return [Line(label, str(why), "not_connected"), *_reconnects(link)]
+        is_refused = link.get("state") == "connected" and link.get("last_problem_code")
+        problem = str(link["last_problem_code"]) if is_refused else "not_connected"
+        return [Line(label, str(why), problem), *_reconnects(link)]
     last = link.get("last_ack_ts")
     sent = _("last sent {when}").format(when=screen.wib(last)) if last else _("nothing sent yet")
     text = SEPARATOR.join((_("{where}, connected").format(where=where), sent))

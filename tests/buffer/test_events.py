@@ -98,3 +98,18 @@ def test_salvaged_rows_leave_when_they_are_acknowledged(open_store: OpenStore, p
     assert (epoch, rows) == ("00c0ffee", [{"seq": 4}, {"seq": 5}])
     store.mark_salvaged_sent(epoch, 4, 5)
     assert store.salvaged_rows(9) == ("00c0ffee", [{"seq": 9}])
+
+
+@pytest.mark.parametrize("spoilt", ["{", "[1]", "", '{"a":1'])
+def test_an_event_whose_evidence_is_damaged_goes_out_without_it(
+    open_store: OpenStore, path: Path, spoilt: str
+) -> None:
+    store = open_store()
+    store.note_event("power", "lost", {"battery_v": 12.1}, quality="ntp")
+    store.commit()
+    store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE events SET evidence = ?", (spoilt,))
+    connection.close()
+    (event,) = open_store().unsent_events(9)
+    assert (event.what, event.evidence) == ("lost", {"evidence_readable": False})
