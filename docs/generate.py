@@ -325,7 +325,7 @@ def event_schema(fields: Sequence[Field]) -> Document:
             },
             "what": {
                 "description": "What happened, one word for programs. event/buffer: full, folded, dropped, "
-                "quarantined, damaged, recovered or unwritable (read-only, or the disk gives errors); with reason.",
+                "quarantined, damaged, recovered or unwritable (read-only, or a disk with errors).",
                 "type": "string",
                 "minLength": 1,
             },
