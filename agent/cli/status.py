@@ -114,7 +114,7 @@ def _lines(
         ]
         lines += [_host_line(reading)]
     if running and shown.get("internet"):
-        lines.append(_internet_line(shown["internet"]))
+        lines.append(_internet_line(shown["internet"], reading))
     lines += _link_lines(values, shown, running=running)
     lines += _queue_lines(shown, left, now_ts=now_ts)
     return lines
@@ -215,11 +215,14 @@ def _host_line(reading: Mapping[str, Any]) -> Line:
     return Line(_("Board"), screen.fit(parts, 66) or "-")
 
 
-def _internet_line(internet: Mapping[str, Any]) -> Line:
+def _internet_line(internet: Mapping[str, Any], reading: Mapping[str, Any]) -> Line:
     label = _("Internet")
     outage = internet.get("outage")
     if not outage:
-        return Line(label, _("works"))
+        link_up = reading.get("link_up")
+        if link_up is None:
+            return Line(label, _("not known yet"))
+        return Line(label, _("works") if link_up else _("the last probes got no answer"))
     # Only while something is wrong: the words cost time to load.
     from agent.cli.cause_words import cause_words
 

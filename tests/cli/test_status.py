@@ -284,3 +284,17 @@ def test_counters_are_read_from_the_file_when_no_snapshot_is_left(tmp_path: Path
     assert (queue["stored"], queue["unsent"], queue["quarantined"], queue["last_seq"]) == (20, 13, 2, 20)
     assert document["left"]["reading"]["seq"] == 20
     assert [each.name for each in path.parent.iterdir()] == ["sinyal.db"]
+
+
+@pytest.mark.parametrize(
+    ("link_up", "words"), [(1, "works"), (0, "the last probes got no answer"), (None, "not known yet")]
+)
+def test_without_an_outage_the_internet_is_what_the_last_probes_say(
+    link_up: int | None, words: str, tmp_path: Path
+) -> None:
+    config = gateway(tmp_path)
+    write_snapshot(tmp_path, snapshot(internet={"outage": None}, reading={"link_up": link_up}))
+
+    lines = lines_of(config, tmp_path, "--lang", "en")
+
+    assert [line.split(maxsplit=1)[1] for line in lines if "Internet" in line] == [words]
