@@ -128,15 +128,17 @@ def _remove_older(
         )
         rows = connection.execute(query, (first, last, SLICE_ROWS - removed)).fetchall()
         doomed = 0
+        is_young = False
         for number, (_seq, *clocks) in enumerate(rows, start=1):
             ts = times.trusted_ts(*clocks)
-            if ts is not None and ts >= oldest_kept_ts:
+            is_young = ts is not None and ts >= oldest_kept_ts
+            if is_young:
                 break
             doomed = number if ts is not None else doomed
         if doomed:
             _delete(connection, rows[0][0], rows[doomed - 1][0])
         removed += doomed
-        if doomed < len(rows):
+        if is_young or removed >= SLICE_ROWS:
             break
     return removed
 

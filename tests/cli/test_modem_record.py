@@ -73,13 +73,14 @@ def read_fields(text: str) -> dict[str, Any]:
 
 @cache
 def recorded() -> Mapping[str, tuple[str, str, dict[str, Any], dict[str, Any]]]:
-    """Record and replay all modems at once, as they are and with hidden cells: they mostly wait."""
+    """Record and replay all modems side by side, as they are and with hidden cells: they mostly wait."""
 
     def one(situation: str) -> tuple[str, str, dict[str, Any], dict[str, Any]]:
         plain, hidden = record_situation(situation), record_situation(situation, hide_cells=True)
         return plain, hidden, read_fields(plain), read_fields(hidden)
 
-    with ThreadPoolExecutor(len(SITUATIONS)) as pool:
+    # Not all at the same moment: a modem kept waiting by the others would seem slow.
+    with ThreadPoolExecutor(24) as pool:
         return dict(zip(SITUATIONS, pool.map(one, SITUATIONS), strict=True))
 
 
