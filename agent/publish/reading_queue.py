@@ -117,12 +117,15 @@ class ReadingQueue:
             self._epoch, self._backlog_through_seq, self._after_gap = epoch, -1, True
             self._salvage_may_wait = True
             self._memory.suspicion.drop_other_epochs(epoch)
-        fresh = run[-size:] if self._after_gap else self._newer_than_backlog(run)[:size]
+        fresh = run[-size:] if self._after_gap else self._newer_than_backlog(run)
+        # What came while a batch was on the way, and is more than one: the rest is news still.
+        left = len(fresh[size:])
+        fresh = fresh[:size]
         self._after_gap = False
-        self._taken_when_asked = taken
+        self._taken_when_asked = taken - left
         if not fresh:
             return False
-        self._taken_when_published = taken
+        self._taken_when_published = taken - left
         self.fresh_due_at = now + self._publish.interval_s
         self._backlog_through_seq = max(self._backlog_through_seq, seq_of(fresh[0]) - 1)
         self._backlog_may_wait = True

@@ -35,10 +35,11 @@ def test_at_many_moments_of_the_start(arguments: tuple[str, ...]) -> None:
             process.send_signal(signal.SIGINT)
             _out, complaint = process.communicate(timeout=20)
             complaints.append(complaint)
-    # Python itself, before a line of ours has run, has a traceback that nobody can catch.
+    # Python itself, before a line of ours has run, has a traceback that nobody can catch, or loses the key
+    # while it looks for our first module.
     tracebacks = [text for text in complaints if "Traceback" in text]
     ours = [text for text in tracebacks if "/agent/cli/" in text or "Exception ignored" in text]
-    assert ours == []
+    assert [text for text in ours if "_get_module_lock" not in text] == []
 
 
 def test_before_the_command_begins_it_ends_the_process_and_then_the_command() -> None:

@@ -154,6 +154,16 @@ def test_a_batch_closes_when_the_interval_has_passed(broker: Mosquitto) -> None:
     assert not any(batch.late for batch in found)
 
 
+def test_readings_that_came_together_go_on_until_none_is_left(broker: Mosquitto) -> None:
+    rows = RecordingRows(1)
+    with forwarding(rows, plain_broker(broker.port), batch_readings=5) as forwarder:
+        wait_until("the first row", lambda: _has_all(rows))
+        rows.add(23)
+        forwarder.wake()
+        wait_until("the others, without another word", lambda: _has_all(rows))
+    assert rows.mistakes == []
+
+
 def test_json_goes_to_its_own_topic(broker: Mosquitto) -> None:
     rows = RecordingRows(30)
     with (

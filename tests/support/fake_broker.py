@@ -109,7 +109,7 @@ class FakeBroker:
         self._listening.close()
         assert self.record.violations == [], self.record.violations
 
-    def wait_for(self, what: str, condition: Callable[[Record], bool], timeout_s: float = 20) -> None:
+    def wait_for(self, what: str, condition: Callable[[Record], bool], timeout_s: float = 60) -> None:
         """Wait until the record fulfils the condition; fail naming `what`."""
         until = time.monotonic() + timeout_s
         while not condition(self.record):

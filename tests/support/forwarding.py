@@ -62,7 +62,7 @@ def forwarding(
         assert forwarder_ended, "the forwarder's thread did not end"
 
 
-def wait(condition: Callable[[], bool], timeout_s: float = 20) -> bool:
+def wait(condition: Callable[[], bool], timeout_s: float = 60) -> bool:
     """Wait until the condition holds; return whether it did in time."""
     until = time.monotonic() + timeout_s
     while not condition():
@@ -72,6 +72,6 @@ def wait(condition: Callable[[], bool], timeout_s: float = 20) -> bool:
     return True
 
 
-def wait_until(what: str, condition: Callable[[], bool], timeout_s: float = 20) -> None:
+def wait_until(what: str, condition: Callable[[], bool], timeout_s: float = 60) -> None:
     """Wait until the condition holds; fail naming `what`."""
     assert wait(condition, timeout_s), f"not within {timeout_s} s: {what}"

@@ -58,7 +58,7 @@ class Listener:
             return [message for message in self._heard if message.topic.endswith(topic_end)]
 
     def wait_for(
-        self, what: str, condition: Callable[[list[Heard]], bool], timeout_s: float = 20
+        self, what: str, condition: Callable[[list[Heard]], bool], timeout_s: float = 60
     ) -> list[Heard]:
         """Wait until what came fulfils the condition; fail naming `what`."""
         until = time.monotonic() + timeout_s

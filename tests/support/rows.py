@@ -55,6 +55,7 @@ class RecordingRows:
         self._rows: dict[int, Row] = {}
         self._last_seq = 0
         self.sent: set[int] = set()
+        self.ever_sent: set[int] = set()
         self.marks: list[tuple[int, int]] = []
         self.mistakes: list[str] = []
         self.quarantined: list[tuple[int, int, str]] = []
@@ -118,6 +119,7 @@ class RecordingRows:
                 if seq in self.sent:
                     self.mistakes.append(f"{seq} is marked sent twice")
                 self.sent.add(seq)
+                self.ever_sent.add(seq)
             self.marks.append((first_seq, last_seq))
 
     def quarantine(self, first_seq: int, last_seq: int, reason: str) -> None:
