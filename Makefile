@@ -15,7 +15,7 @@ run: .venv/.demo ## a simulated gateway end to end: modem, agent, broker, live v
 
 test: .venv/.dev ## all tests, with everything they need (real mosquitto included)
 	@sh .ci/system-packages test
-	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile $(ARGS)
+	@sh .ci/tests $(BIN)/python $(ARGS)
 
 check: .venv/.dev ## format, lint, types, import layers, shell, dead code, translations, generated documents
 	@sh .ci/check $(BIN)

@@ -136,7 +136,8 @@ def test_nothing_committed_is_missing_after_kills_at_any_moment(
                 time.sleep(chance.uniform(0.4, 2.0))
                 gateway.kill()
             gateway.start()
-            wait_until("a quiet queue", lambda: shown_unsent(gateway) in (0, 1, 2, 3), 30)
+            wait_until("rows", lambda: (gateway.shown().get("buffer") or {}).get("stored", 0) > 10)
+            wait_until("a quiet queue", lambda: shown_unsent(gateway) in (0, 1, 2, 3))
             gateway.terminate()
         finally:
             gateway.stop_anyhow()

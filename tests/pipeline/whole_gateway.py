@@ -130,7 +130,7 @@ class Gateway:
         return {seq for (seq,) in found}
 
 
-def wait_until(what: str, condition: Callable[[], bool], timeout_s: float = 20) -> None:
+def wait_until(what: str, condition: Callable[[], bool], timeout_s: float = 60) -> None:
     """Wait for a condition; fail naming it."""
     until = time.monotonic() + timeout_s
     while time.monotonic() < until:

@@ -41,7 +41,7 @@ def test_an_event_goes_at_once_and_takes_along_the_readings_gathered_so_far(brok
         sending.wake(urgent=True)
         wait_until("the event", lambda: rows.sent_events == [1])
         wait_until("the readings", lambda: not rows.unsent_seqs())
-        heard = listener.wait_for("both", lambda heard: heard[-1].topic.endswith("readings"))
+        heard = listener.wait_for("both", lambda heard: bool(heard) and heard[-1].topic.endswith("readings"))
     event, readings = heard[-2:]
     assert event.topic == f"{PREFIX}/event/power" and not event.retained
     assert json.loads(event.payload)["what"] == "mains_lost"

@@ -194,7 +194,7 @@ def test_a_short_fade_does_not_show_as_lost_and_a_long_one_does(broker: Mosquitt
         time.sleep(1.5)
         assert [_state(message) for message in listener.heard("/status")] == ["online", "online"]
         proxy.mode = "refuse"
-        heard = listener.wait_for("the will", lambda heard: _state(heard[-1]) == "lost")
+        heard = listener.wait_for("the will", lambda heard: bool(heard) and _state(heard[-1]) == "lost")
     said = json.loads(heard[-1].payload)
     assert said["epoch"] == rows.epoch and said["interval_s"] == 60
 
