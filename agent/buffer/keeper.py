@@ -92,7 +92,7 @@ class Keeper:
     @property
     def damaged_file(self) -> Path | None:
         """Return where a damaged database was moved since the start, or None."""
-        return self._store.damaged_file
+        return self._store.file.damaged_file
 
     def start(self) -> None:
         """Start the thread and open the database; may be called again after it raised StoreUnusable."""
@@ -248,15 +248,15 @@ class Keeper:
         """
         if self._closing and self._calls.empty():
             return None
-        commit_s, salvage_s = self._store.seconds_to_commit(), self._store.seconds_to_salvage()
-        look_s = self._store.seconds_to_look()
-        if commit_s == 0 and (self._calls.empty() or not self._store.failure):
+        commit_s, salvage_s = self._store.seconds_to_commit(), self._store.file.seconds_to_salvage()
+        look_s = self._store.file.seconds_to_look()
+        if commit_s == 0 and (self._calls.empty() or not self._store.file.failure):
             return _Call(Store.commit)
         if look_s == 0:
-            return _Call(Store.look_after_file)
+            return _Call(_look)
         if salvage_s == 0 and (self._calls.empty() or self._passed_over >= PASS_SALVAGE_OVER):
             self._passed_over = 0
-            return _Call(Store.salvage)
+            return _Call(_salvage)
         self._passed_over += salvage_s == 0
         due = [seconds for seconds in (commit_s, look_s, salvage_s) if seconds is not None]
         try:
@@ -264,7 +264,7 @@ class Keeper:
         except queue.Empty:
             if commit_s == min(due):
                 return _Call(Store.commit)
-            return _Call(Store.look_after_file if look_s == min(due) else Store.salvage)
+            return _Call(_look if look_s == min(due) else _salvage)
 
     def _tell_of_events(self) -> None:
         if self._store.events_written != self._events_written:
@@ -272,7 +272,7 @@ class Keeper:
             self._event_stored()
 
     def _log_change(self) -> None:
-        failure = self._store.failure
+        failure = self._store.file.failure
         what = failure.what if failure else ""
         if what == self._logged:
             return
@@ -291,3 +291,11 @@ class _NoAnswer(StoreUnusable):
             _("The reading database {path} does not answer").format(path=path),
             _("Look at `dmesg`: the disk may hang"),
         )
+
+
+def _look(store: Store) -> None:
+    store.file.look()
+
+
+def _salvage(store: Store) -> None:
+    store.file.salvage()

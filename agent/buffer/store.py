@@ -13,57 +13,39 @@ unsent rows live on in rollups (retention.py), so that a new reading always find
 
 import json
 import logging
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from agent.buffer import file_watch
-from agent.buffer.damaged_files import files_to_search, move_aside, remove_searched
 from agent.buffer.event_log import EventLog
-from agent.buffer.faults import FILE_ERRORS, explain, is_damage, is_disk_full, primary_code
-from agent.buffer.log_check import SUSPECT_SEQS, mark_at_rest, mark_in_use
-from agent.buffer.opening import Database, file_bytes, log_file, open_database
+from agent.buffer.faults import primary_code
+from agent.buffer.log_check import mark_at_rest, mark_in_use
+from agent.buffer.opening import Database, file_bytes, log_file
 from agent.buffer.ranges import SeqRange, SeqRanges
 from agent.buffer.retention import Holdings, Room, look_again, make_room
 from agent.buffer.rollup import end_of_rollup, whole_rollups_from, with_extremes
 from agent.buffer.room_costs import FULL, RoomCosts, count
-from agent.buffer.schema import last_given_seq, storable, wanted_columns
+from agent.buffer.schema import last_given_seq, storable
+from agent.buffer.store_file import StoreFile
 from agent.buffer.true_time import FAR_S, TrueTimes
 from agent.contract.catalogue import Row, Value
 from agent.contract.events import Event, Evidence
 from agent.errors import StoreUnusable
-from agent.language import N_, _
+from agent.language import _
 
 if TYPE_CHECKING:
-    from agent.buffer.salvage import LastSight, Salvage
+    pass
 
 log = logging.getLogger("sinyal.buffer")
 
 BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
-RETRY_S = 5.0
 # Readings come a little early or late: one that is nearly due for its commit does not wait for the clock.
 NEARLY_DUE = 0.75
 PRUNE_EVERY_S = 3600.0
-SALVAGE_AGAIN_S = 60.0
-LOOK_EVERY_S = 20.0
-# A disk that comes and goes does not fill the queue of events.
-TELL_FAILING_EVERY_S = 600.0
-
-_ASTRAY = {
-    file_watch.MISSING: N_(
-        "The reading database {path} was deleted while the agent runs; it is written anew"
-    ),
-    file_watch.REPLACED: N_(
-        "Another file was put in the place of the reading database {path}; the readings are written anew"
-    ),
-    file_watch.LOG_MISSING: N_("The log {path}-wal was deleted while the agent runs; it is begun anew"),
-}
 
 Answer = TypeVar("Answer")
 
@@ -100,11 +82,10 @@ class Store:
     commit_interval_s: the longest time between two commits while rows are held. commit_readings: this
     many rows or marks held in RAM are committed at once. keep_days: how long sent rows are kept.
 
-    epoch and boot are "" and 0 until the first opening succeeds. damaged_file: where an unreadable
-    file was moved, or None. failure: why the last write failed, None when it did not. All methods raise
-    StoreUnusable when the database fails; a call at least RETRY_S later opens it again. The epoch
-    changes only when a damaged file was replaced, and even then the seqs go on from the last one, so
-    that a late mark cannot hit a row of the new epoch.
+    epoch and boot are "" and 0 until the first opening succeeds. file: the file itself, why it fails and
+    what is done about it (store_file.py). All methods raise StoreUnusable when the database fails; a call
+    at least RETRY_S later opens it again. The epoch changes only when a damaged file was replaced, and even
+    then the seqs go on from the last one, so that a late mark cannot hit a row of the new epoch.
     """
 
     def __init__(
@@ -120,15 +101,11 @@ class Store:
         self.path = path
         self.epoch = ""
         self.boot = 0
-        self.damaged_file: Path | None = None
-        self.failure: StoreUnusable | None = None
-        self._max_bytes = max_bytes
+        self.file = StoreFile(path, self, max_bytes=max_bytes, boot_id_file=boot_id_file)
         self._commit_interval_s = commit_interval_s
         self._commit_readings = commit_readings
         self._keep_days = keep_days
-        self._boot_id_file = boot_id_file
 
-        self._database: Database | None = None
         self._held: list[Row] = []
         self._doubtful: Row | None = None
         self._marks: list[SeqRange] = []
@@ -146,27 +123,10 @@ class Store:
         self._committed_at = float("-inf")
         self._pruned_at = float("-inf")
 
-        self._open_again_at = 0.0
-        self._write_again_at = 0.0
-        self._check_wanted = file_bytes(log_file(path)) > 0  # a clean stop leaves no log
-        self._upgrade_wanted = True
         self._misfits: set[str] = set()
 
-        self._watch: file_watch.FileWatch | None = None
-        self._look_at = 0.0
-        self._astray = ""
-        self._astray_failure = ""
-
         self._counted_epoch = ""
-        self._damage = ""
-        self._condemned = ""
-        self._failing: tuple[str, float] | None = None
-        self._is_failing_told = False
-        self._tell_failing_at = float("-inf")
         self._lost_readings = 0
-        self._salvage: Salvage | None = None
-        self._salvage_at: float | None = None
-        self._last_sights: dict[str, LastSight] = {}
 
     # ---- for the one who samples ----
 
@@ -181,14 +141,14 @@ class Store:
         left out.
         """
         row = self._without_misfits(row)
-        self._opened()
+        self.file.opened()
         doubtful, self._doubtful = self._doubtful, None
         if doubtful and doubtful == {**row, "seq": self._last_seq}:
             return self._last_seq
         seq = self._newest_seq() + 1
         self._held.append({**row, "seq": seq})
         nearly_due = time.monotonic() - self._committed_at >= NEARLY_DUE * self._commit_interval_s
-        if self.failure or nearly_due or self._holds_enough():
+        if self.file.failure or nearly_due or self._holds_enough():
             try:
                 self.commit()
             except StoreUnusable:
@@ -210,16 +170,16 @@ class Store:
 
     def commit(self) -> None:
         """Write what is held in RAM now; once an hour, prune too."""
-        if self._held or self._marks or self._events.waiting or self._is_room_awaited:
+        if self._held or self._marks or self._events.waiting or self.file.is_room_awaited:
             self._write(prune=time.monotonic() - self._pruned_at >= PRUNE_EVERY_S)
 
     def seconds_to_commit(self) -> float | None:
         """Return how long what is held may still wait for its commit, None when nothing waits."""
-        if not (self._held or self._events.urgent or self._is_room_awaited):
+        if not (self._held or self._events.urgent or self.file.is_room_awaited):
             return None
-        if self._events.urgent or self._failing or self.failure:
-            return max(0.0, max(self._write_again_at, self._open_again_at) - time.monotonic())
-        due = max(self._committed_at + self._commit_interval_s, self._write_again_at, self._open_again_at)
+        if self._events.urgent or self.file.is_failing:
+            return max(0.0, self.file.write_again_at - time.monotonic())
+        due = max(self._committed_at + self._commit_interval_s, self.file.write_again_at)
         return max(0.0, due - time.monotonic())
 
     # ---- for the one who sends ----
@@ -231,7 +191,7 @@ class Store:
         `seq`; both are to be in the range that is leased and marked. newest: the end of the
         newest run, else the start of the oldest. leased: ranges that are already on their way.
         """
-        with self._using_database() as database:
+        with self.file.using() as database:
             runs = SeqRanges([*self._sent, *self._quarantined, *leased]).gaps(1, self._last_seq)
             order = "DESC" if newest else "ASC"
             query = (
@@ -258,7 +218,7 @@ class Store:
         """
         if not 1 <= first_seq <= last_seq <= self._last_seq:
             raise ValueError((first_seq, last_seq, self._last_seq))
-        with self._using_database() as database:
+        with self.file.using() as database:
             first_seq = whole_rollups_from(database.connection, first_seq, last_seq)
             newly_sent = _count(database.connection, self._waiting(first_seq, last_seq))
         if first_seq > last_seq:
@@ -273,7 +233,7 @@ class Store:
     def quarantine(self, first_seq: int, last_seq: int, reason: str) -> None:
         """Offer these rows no more, until `resend`: no broker takes them. An event says so, with reason."""
         self.commit()
-        with self._using_database() as database:
+        with self.file.using() as database:
             first_seq = whole_rollups_from(database.connection, first_seq, last_seq)
             if first_seq > last_seq:
                 return
@@ -291,7 +251,7 @@ class Store:
 
         Only for the current epoch, never above the newest row, never lower than before.
         """
-        self._opened()
+        self.file.opened()
         if epoch == self.epoch:
             self._stored_seq = max(self._stored_seq or 0, min(seq, self._last_seq))
 
@@ -301,7 +261,7 @@ class Store:
         last_seq = min(last_seq, self._last_seq)
         if last_seq < first_seq:
             return 0
-        with self._using_database() as database:
+        with self.file.using() as database:
             last_seq = end_of_rollup(database.connection, last_seq)
             before = _count(database.connection, self._waiting(first_seq, last_seq))
             with _transaction(database.connection):
@@ -323,13 +283,13 @@ class Store:
             "SELECT epoch, reading FROM salvaged WHERE epoch = (SELECT min(epoch) FROM salvaged)"
             " ORDER BY seq LIMIT ?"
         )
-        with self._using_database() as database:
+        with self.file.using() as database:
             found = database.connection.execute(query, (limit,)).fetchall()
         return (found[0][0], [json.loads(reading) for _epoch, reading in found]) if found else ("", [])
 
     def mark_salvaged_sent(self, epoch: str, first_seq: int, last_seq: int) -> None:
         """Take salvaged rows as acknowledged: they are removed, the damaged file still has them."""
-        with self._using_database() as database, _transaction(database.connection):
+        with self.file.using() as database, _transaction(database.connection):
             database.connection.execute(
                 "DELETE FROM salvaged WHERE epoch = ? AND seq BETWEEN ? AND ?", (epoch, first_seq, last_seq)
             )
@@ -341,7 +301,7 @@ class Store:
 
     def unsent_events(self, limit: int) -> list[Event]:
         """Return the oldest committed events that are not acknowledged, at most `limit`."""
-        with self._using_database() as database:
+        with self.file.using() as database:
             return self._events.unsent(database.connection, self._true_times(), epoch=self.epoch, limit=limit)
 
     def mark_event_sent(self, number: int) -> None:
@@ -357,7 +317,7 @@ class Store:
         out meanwhile under no or a worse time are unsent again; returns how many. What says nothing new
         is passed over.
         """
-        with self._using_database() as database:
+        with self.file.using() as database:
             times = self._true_times()
             if not times.improves(true_s, quality):
                 return 0
@@ -376,14 +336,14 @@ class Store:
 
     def newest_true_ts(self) -> int | None:
         """Return the newest believable UTC second among the readings, None when there is none."""
-        with self._using_database():
+        with self.file.using():
             return self._true_times().newest_true_ts()
 
     # ---- for both ----
 
     def read(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
         """Let `work` ask the database and return its answer; it must neither write nor take long."""
-        with self._using_database() as database:
+        with self.file.using() as database:
             return work(database.connection)
 
     def write(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
@@ -393,12 +353,12 @@ class Store:
         a failed sync) all of it: `work` must bear being done twice.
         """
         self.commit()
-        with self._using_database() as database, _transaction(database.connection):
+        with self.file.using() as database, _transaction(database.connection):
             return work(database.connection)
 
     def counts(self) -> BufferCounts:
         """Return what the database holds now."""
-        with self._using_database() as database:
+        with self.file.using() as database:
             unsent = self._waiting(1, self._last_seq) if self._unsent else []
             return BufferCounts(
                 stored=self._stored,
@@ -418,67 +378,22 @@ class Store:
         """Commit, and remove a slice of the sent rows that need not be kept; return how many rows."""
         return self._write(prune=True)
 
-    def seconds_to_salvage(self) -> float | None:
-        """Return when `salvage` has something to do, None when it has not."""
-        if self._salvage_at is None or self._database is None:
-            return None
-        return max(0.0, self._salvage_at - time.monotonic())
-
-    def salvage(self) -> None:
-        """Take a slice of unsent rows out of the damaged files: some 50 ms of reading and a commit."""
-        self._salvage_at = time.monotonic() + SALVAGE_AGAIN_S  # also after what nobody thought of
-        with self._using_database() as database:
-            if self._salvage is None:
-                from agent.buffer.salvage import Salvage  # most gateways never need its memory
-
-                note: Callable[[str, Evidence], None] = partial(self.note_event, "buffer", quality="unset")
-                path, keep_bytes = Path(os.path.realpath(self.path)), self._max_bytes
-                self._salvage = Salvage(path, self._last_sights, note, keep_bytes=keep_bytes)
-            pause_s = self._salvage.step(database)
-        self._salvage_at = None if pause_s is None else time.monotonic() + pause_s
-        if pause_s is None:
-            self._salvage = None
-
-    def seconds_to_look(self) -> float | None:
-        """Return when `look_after_file` is due, None when no file is open."""
-        return None if self._watch is None else max(0.0, self._look_at - time.monotonic())
-
-    def look_after_file(self) -> None:
-        """Notice a file that was deleted, replaced or overwritten under the open connection, and mend it.
-
-        What the connection still reaches is put back under its name: same epoch, nothing lost. A file that
-        was overwritten goes the way of a damaged one. While the mending fails, the connection stays open.
-        """
-        self._look_at = time.monotonic() + LOOK_EVERY_S
-        if self._database is None or self._watch is None:
-            return
-        found = self._watch.look()
-        if found == file_watch.OVERWRITTEN:
-            self._give_up_file()
-        elif found:
-            self._bring_back(self._database, self._watch, found)
-
-    @property
-    def held(self) -> int:
-        """Return how many accepted readings are in RAM only."""
-        return len(self._held)
-
     def open(self) -> None:
         """Open the database or make a new one. Without this call, the first other call does it."""
-        self._opened()
+        self.file.opened()
 
     def close(self) -> None:
         """Commit and close; the file is then complete without its log."""
-        self._open_again_at = self._write_again_at = 0.0
+        self.file.try_now()
         try:
             self.commit()
-            self.look_after_file()
+            self.file.look()
             self.commit()  # what the look has told
-            if self._database is not None:
-                with self._explained():
-                    mark_at_rest(self._database.connection)
+            if self.file.is_open:
+                with self.file.using() as database:
+                    mark_at_rest(database.connection)
         finally:
-            self._disconnect()
+            self.file.disconnect()
 
     # ---- writing ----
 
@@ -501,8 +416,8 @@ class Store:
         return max(held, self._last_seq)
 
     def _write(self, *, prune: bool) -> int:
-        self._wait_out(self._write_again_at)
-        with self._using_database() as database:
+        self.file.wait_out_failure()
+        with self.file.using() as database:
             for what, evidence in self._costs.news(database.connection, time.monotonic()).items():
                 self.note_event("buffer", what, evidence, quality="unset")
             try:
@@ -580,9 +495,8 @@ class Store:
         self._costs.note_written()
         self._lost_readings = 0
         self._stored_seq_written = self._stored_seq
-        self.failure = None
         self._committed_at = time.monotonic()
-        self._note_recovered(rows=written)
+        self.file.note_written(rows=written)
         if prune:
             self._pruned_at = float("-inf") if room.more else self._committed_at
         return room
@@ -607,54 +521,38 @@ class Store:
         """Return the ranges within first_seq to last_seq that are neither sent nor quarantined."""
         return SeqRanges([*self._sent, *self._quarantined]).gaps(first_seq, last_seq)
 
-    # ---- opening, failing, opening again ----
+    # ---- what the file of the store asks of it ----
 
-    def _opened(self) -> Database:
-        if self._database is None:
-            self._wait_out(self._open_again_at)
-            for is_last in (False, False, True):
-                try:
-                    with self._explained():
-                        self._open()
-                    break
-                except StoreUnusable as failure:
-                    # Damage that opening met is looked for, and in the end the file is moved aside unseen.
-                    if (
-                        is_last
-                        or not isinstance(failure.__cause__, Exception)
-                        or not is_damage(failure.__cause__)
-                    ):
-                        self._open_again_at = time.monotonic() + RETRY_S
-                        raise
-        assert self._database is not None
-        return self._database
+    @property
+    def last_seq(self) -> int:
+        """Return the newest seq that was given, 0 before the first opening of an empty file."""
+        return self._last_seq
 
-    def _open(self) -> None:
-        database = self._database = open_database(
-            self.path,
-            max_bytes=self._max_bytes,
-            boot_id_file=self._boot_id_file,
-            check=self._check_wanted,
-            # Later this process knows which seqs it gave, and a commit that failed is no loss.
-            check_log=not self.epoch,
-            upgrade=self._upgrade_wanted,
-            condemned=self._condemned,
-        )
-        if database.damaged_file:
-            self._note_damaged_file(database.damaged_file)
-        if database.lacks_commits:
-            self._note_cut_log()
-        with suppress(OSError):  # gone again already: nothing to compare with
-            self._watch = file_watch.FileWatch(Path(os.path.realpath(self.path)))
-        self._look_at = time.monotonic() + LOOK_EVERY_S
-        self._load(database)
-        lacking = wanted_columns().keys() - set(database.columns)
-        if lacking and self._upgrade_wanted:
-            text = _("The reading database has no column for: {names}; these values are not kept")
-            log.warning(text.format(names=", ".join(sorted(lacking))))
-        self._check_wanted = self._upgrade_wanted = False
+    @property
+    def stored(self) -> int:
+        """Return how many rows the file holds."""
+        return self._stored
 
-    def _load(self, database: Database) -> None:
+    @property
+    def held(self) -> int:
+        """Return how many accepted readings are in RAM only."""
+        return len(self._held)
+
+    @property
+    def unsent(self) -> int:
+        """Return how many rows are not acknowledged."""
+        return self._unsent
+
+    @property
+    def counted_epoch(self) -> str:
+        """Return the epoch whose rows were counted, "" while none were."""
+        return self._counted_epoch if self._counted_epoch == self.epoch else ""
+
+    def tell(self, what: str, evidence: Evidence) -> None:
+        """Take an event of the buffer in; never raises."""
+        self.note_event("buffer", what, evidence, quality="unset")
+
+    def load(self, database: Database) -> None:
         """Ask the file what it holds: after a failure only the file knows."""
         connection = database.connection
         written = self._stored_seq_written = _stored_seq(connection)
@@ -670,158 +568,6 @@ class Store:
         self._stored = _count(connection, [(1, self._last_seq)])
         self._unsent = _count(connection, self._waiting(1, self._last_seq))
         self._counted_epoch = self.epoch
-        if files_to_search(Path(os.path.realpath(self.path))):
-            self._salvage_at = time.monotonic()
-
-    def _note_cut_log(self) -> None:
-        log.warning(
-            _("The end of the log of {path} may be lost; reading numbers go on {skipped} later").format(
-                path=self.path, skipped=SUSPECT_SEQS
-            )
-        )
-        last = self._last_seq
-        evidence: Evidence = {"file": log_file(self.path).name, "seq_first": last - SUSPECT_SEQS + 1}
-        self.note_event("buffer", "damaged", {**evidence, "seq_last": last}, quality="unset")
-
-    def _note_damaged_file(self, file: Path, reason: str = "") -> None:
-        self.damaged_file = file
-        self._damage = self._condemned = ""
-        if self.epoch and self.epoch == self._counted_epoch:
-            from agent.buffer.salvage import LastSight  # see salvage()
-
-            self._last_sights[file.name] = LastSight(self.epoch, self._last_seq, self._unsent, reason)
-
-    def _give_up_file(self) -> None:
-        """Move the overwritten file aside and begin a new one."""
-        with self._explained():
-            # Still open: closing first would let SQLite remove the log.
-            aside = move_aside(Path(os.path.realpath(self.path)))
-        self._disconnect()
-        text = _("The reading database was damaged ({reason}); it is kept as {file}, a new one begins")
-        log.error(text.format(reason=_("overwritten or cut short by another program"), file=aside))
-        self._note_damaged_file(aside, file_watch.OVERWRITTEN)
-        self._open_again_at = 0.0
-        self._opened()
-
-    def _bring_back(self, database: Database, watch: file_watch.FileWatch, found: str) -> None:
-        """Put what the open connection reaches back under its name."""
-        if found != self._astray:
-            self._astray = found
-            log.error(_(_ASTRAY[found]).format(path=self.path))
-            evidence: Evidence = {"file": self.path.name, "rows": self._stored, "reason": found}
-            self.note_event("buffer", "damaged", evidence, quality="unset")
-        path = Path(os.path.realpath(self.path))
-        foreign = None
-        try:
-            if found == file_watch.LOG_MISSING:
-                file_watch.fold_log_in(database.connection)
-            else:
-                foreign = file_watch.copy_back(database.connection, watch, path)
-        except (*FILE_ERRORS, OSError) as error:
-            failure = explain(error, self.path)
-            if failure.what != self._astray_failure:
-                self._astray_failure = failure.what
-                log.error("%s. %s.", failure.what, failure.next_step)  # noqa: TRY400 -- a sentence
-            return
-        self._disconnect()
-        self._astray = self._astray_failure = ""
-        self._open_again_at = 0.0
-        if foreign:
-            log.warning(_("The file that was put in its place is kept as {file}").format(file=foreign))
-        with self._explained():
-            if found != file_watch.LOG_MISSING:
-                file_watch.remove_own_log(watch, path)
-        self._opened()
-        log.info(_("The reading database {path} is whole again, nothing is lost").format(path=self.path))
-        evidence = {"after": "damaged", "file": self.path.name, "rows": self._stored, "reason": found}
-        self.note_event("buffer", "recovered", evidence, quality="unset")
-
-    def _is_nameless(self) -> bool:
-        """Return whether the open connection is all that still reaches every row."""
-        found = self._watch.look() if self._watch and self._database else None
-        return found is not None and found != file_watch.OVERWRITTEN
-
-    def _disconnect(self) -> None:
-        if self._salvage is not None:
-            self._salvage.close()
-        if self._database is not None:
-            self._database.connection.close()
-            self._database = None
-        if self._watch is not None:
-            self._watch.close()
-            self._watch = None
-
-    def _wait_out(self, moment: float) -> None:
-        """Fail as before until `moment`: a sick disk is not asked more often than every RETRY_S."""
-        if self.failure and time.monotonic() < moment:
-            raise StoreUnusable(self.failure.what, self.failure.next_step)
-
-    @contextmanager
-    def _using_database(self) -> Iterator[Database]:
-        database = self._opened()
-        with self._explained():
-            yield database
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn an error of SQLite or the file system into StoreUnusable, and let go of the connection."""
-        try:
-            yield
-        except (*FILE_ERRORS, OSError) as error:
-            was_open = self._database is not None
-            if was_open and self._is_nameless() and not is_damage(error):
-                self._stay_connected()
-            else:
-                self._disconnect()
-            self._write_again_at = time.monotonic() + RETRY_S
-            self.failure = explain(error, self.path)
-            self._note_failure(error, was_open=was_open)
-            raise self.failure from error
-
-    def _stay_connected(self) -> None:
-        assert self._database is not None
-        with suppress(sqlite3.Error):
-            self._database.connection.rollback()
-        self._look_at = 0.0
-
-    def _note_failure(self, error: Exception, *, was_open: bool) -> None:
-        if is_damage(error):
-            # What the check at the next opening does not find is believed the second time.
-            if was_open:
-                self._condemned, self._damage = self._damage, str(error)
-            self._check_wanted = True
-            return
-        code = primary_code(error)
-        if code == sqlite3.SQLITE_FULL and is_disk_full(self.path):
-            remove_searched(Path(os.path.realpath(self.path)), keep_files=0, keep_bytes=0)
-        if self._failing is None and code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            what = "full" if code == sqlite3.SQLITE_FULL else "unwritable"
-            self._failing = what, time.monotonic()
-            self._is_failing_told = time.monotonic() >= self._tell_failing_at
-            if self._is_failing_told:
-                self._tell_failing_at = time.monotonic() + TELL_FAILING_EVERY_S
-                reason = getattr(error, "sqlite_errorname", None) or os.strerror(
-                    getattr(error, "errno", 0) or 0
-                )
-                evidence: Evidence = {"rows": len(self._held), "reason": reason}
-                self.note_event("buffer", what, evidence, quality="unset")
-
-    @property
-    def _is_room_awaited(self) -> bool:
-        return self._failing is not None and self._failing[0] == "full"
-
-    def _note_recovered(self, *, rows: int) -> None:
-        if self._failing is None:
-            return
-        if self._is_room_awaited and is_disk_full(self.path):
-            # A little fits in where the log was before; the next reading may not.
-            self._write_again_at = time.monotonic() + RETRY_S
-            return
-        (what, since), self._failing = self._failing, None
-        if not self._is_failing_told:
-            return
-        evidence: Evidence = {"after": what, "lasted_s": round(time.monotonic() - since), "rows": rows}
-        self.note_event("buffer", "recovered", evidence, quality="unset")
 
 
 def _insert(database: Database, rows: Sequence[Row]) -> int:

@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from agent.buffer import store as store_module
+from agent.buffer import store_file
 from agent.buffer.store import Store
 from agent.errors import StoreUnusable
 from tests.buffer.files import reading
@@ -21,7 +21,7 @@ def say(*words: object) -> None:
 
 
 def main() -> None:
-    store_module.RETRY_S = 0.0
+    store_file.RETRY_S = 0.0
     path, (first, count, commit_readings) = Path(sys.argv[1]), map(int, sys.argv[2:])
     store = Store(
         path, max_bytes=4 << 20, commit_interval_s=60, commit_readings=commit_readings, keep_days=36_500

@@ -23,7 +23,7 @@ def english() -> Iterator[None]:
 
 @pytest.fixture
 def no_retry_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.buffer.store.RETRY_S", 0.0)
+    monkeypatch.setattr("agent.buffer.store_file.RETRY_S", 0.0)
 
 
 @pytest.fixture

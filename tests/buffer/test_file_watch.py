@@ -107,7 +107,7 @@ def test_a_file_that_lost_its_name_gets_it_back_with_every_row(
     caplog.clear()
     harm(path)
     assert store.append(reading(ROWS + 1)) == ROWS + 1
-    store.look_after_file()
+    store.file.look()
     assert [record.levelname for record in caplog.records if record.levelname == "ERROR"] == ["ERROR"]
     assert "is whole again" in caplog.messages[-1]
     assert store.append(reading(ROWS + 2)) == ROWS + 2
@@ -121,7 +121,7 @@ def test_a_file_that_lost_its_name_gets_it_back_with_every_row(
     assert seq_of_number(dead) == [(seq, seq) for seq in range(1, ROWS + 3)]
     assert query(dead, "SELECT * FROM sent") == [(1, 10)]
     assert path.stat().st_mode & 0o777 == 0o640
-    store.look_after_file()
+    store.file.look()
     assert len(reasons(store)) == 2
     store.close()
     assert seq_of_number(path) == [(seq, seq) for seq in range(1, ROWS + 3)]
@@ -166,7 +166,7 @@ def test_a_file_that_was_overwritten_is_moved_aside_at_once_and_searched(
 ) -> None:
     store = filled(open_store)
     epoch = store.epoch
-    store.look_after_file()
+    store.file.look()
     # Another process: closing a descriptor in this one would drop SQLite's locks.
     child = os.fork()
     if child == 0:
@@ -174,13 +174,13 @@ def test_a_file_that_was_overwritten_is_moved_aside_at_once_and_searched(
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     caplog.clear()
-    store.look_after_file()
+    store.file.look()
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert "overwritten or cut short" in caplog.text
     assert store.epoch != epoch
     assert store.append(reading(1)) == ROWS + 1
-    while store.seconds_to_salvage() is not None and not list(path.parent.glob("*.searched")):
-        store.salvage()
+    while store.file.seconds_to_salvage() is not None and not list(path.parent.glob("*.searched")):
+        store.file.salvage()
     store.commit()
     events = store.unsent_events(9)
     assert reasons(store) == [("damaged", "overwritten"), ("recovered", None)]
@@ -196,7 +196,7 @@ def test_a_life_full_of_writes_is_never_taken_for_an_overwritten_file(open_store
         if number % 700 == 0:
             store.mark_sent(1, store.counts().last_seq)
             store.prune()
-        store.look_after_file()
+        store.file.look()
     assert store.epoch == epoch
     assert not {what for what, _reason in reasons(store)} & {"damaged", "recovered"}
 
@@ -219,13 +219,13 @@ def test_what_cannot_be_put_back_yet_stays_reachable_until_it_can(
     delete_folder(path)
     path.parent.write_text("no folder")  # nothing can be made below it
     for _time in range(3):
-        store.look_after_file()
+        store.file.look()
     assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 2
     assert store.append(reading(ROWS + 1)) == ROWS + 1
     with pytest.raises(StoreUnusable):
         store.write(failing_work)
     path.parent.unlink()
-    store.look_after_file()
+    store.file.look()
     store.close()
     assert seq_of_number(path) == [(seq, seq) for seq in range(1, ROWS + 2)]
 
@@ -237,7 +237,7 @@ def failing_work(_connection: sqlite3.Connection) -> None:
 def test_the_keeper_looks_by_itself(
     path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.buffer.store.LOOK_EVERY_S", 0.2)
+    monkeypatch.setattr("agent.buffer.store_file.LOOK_EVERY_S", 0.2)
     caplog.set_level("INFO")
     keeper = Keeper(path, max_bytes=4 << 20, commit_interval_s=60, commit_readings=1, keep_days=90)
     keeper.start()

@@ -17,6 +17,7 @@ from agent.buffer import salvage as salvage_module
 from agent.buffer.keeper import Keeper
 from agent.buffer.store import Store
 from agent.errors import StoreUnusable
+from tests.buffer.conftest import OpenStore
 from tests.buffer.damage import PAGE_BYTES, UNSENT, Sample, damaged_copy, make_samples, what_sqlite_reads
 from tests.buffer.files import query, reading
 
@@ -48,7 +49,7 @@ def live(store: Store) -> set[int]:
         except StoreUnusable:
             continue
     else:
-        raise AssertionError(store.failure)
+        raise AssertionError(store.file.failure)
     finish_salvage(store)
     return offered
 
@@ -66,12 +67,12 @@ def all_unsent(store: Store) -> set[int]:
 
 def finish_salvage(store: Store) -> None:
     for _slice in range(1000):
-        if store.seconds_to_salvage() is None:
+        if store.file.seconds_to_salvage() is None:
             break
-        store.salvage()
+        store.file.salvage()
         store.commit()
     store.commit()
-    assert store.seconds_to_salvage() is None
+    assert store.file.seconds_to_salvage() is None
 
 
 # ---- the campaign ----
@@ -94,7 +95,7 @@ def run_case(
         # Damage that leads past rows without a word is found by the check after the next power cut.
         counts["found by the check only"] += 1
         store = store_at(sample.path)
-        store._check_wanted = True
+        store.file._check_wanted = True
         offered = live(store)
         store.close()
     is_new = store.epoch != sample.epoch
@@ -204,18 +205,18 @@ def test_a_search_goes_on_after_a_kill_and_doubles_nothing(
                 store.unsent_rows(newest=True, limit=500, leased=[])
                 break
         assert store.epoch != sample.epoch
-        store.salvage()  # opens the file
-        store.salvage()  # one slice
-        store.salvage()  # another, or the end
+        store.file.salvage()  # opens the file
+        store.file.salvage()  # one slice
+        store.file.salvage()  # another, or the end
         epoch, rows = store.salvaged_rows(7)
         if rows:
             assert epoch == sample.epoch
             told += [int(str(row["seq"])) for row in rows]
             store.mark_salvaged_sent(epoch, told[-len(rows)], told[-1])
-        if store.seconds_to_salvage() is None and not rows:
+        if store.file.seconds_to_salvage() is None and not rows:
             break
         store.commit()
-        store._disconnect()  # as a kill leaves it: what is committed is there
+        store.file.disconnect()  # as a kill leaves it: what is committed is there
     assert told == sorted(set(told))
     assert 100 < len(told) < len(UNSENT)
     assert set(told) <= UNSENT
@@ -236,7 +237,7 @@ def test_what_the_agent_knew_tells_how_much_is_lost_with_everything(path: Path) 
     store.mark_sent(1, 100)
     store.commit()
     epoch = store.epoch
-    store._disconnect()
+    store.file.disconnect()
     path.write_bytes(b"x" * path.stat().st_size)
     live(store)
     assert store.epoch != epoch
@@ -283,13 +284,13 @@ def test_salvage_leaves_half_of_the_new_database_to_new_readings(
             store.unsent_rows(newest=True, limit=500, leased=[])
             break
     for _slice in range(10):
-        store.salvage()
+        store.file.salvage()
     kept = len(store.salvaged_rows(1000)[1])
     assert 0 < kept < 117
-    seconds = store.seconds_to_salvage()
+    seconds = store.file.seconds_to_salvage()
     assert seconds is not None and seconds > 1
     store.mark_salvaged_sent(sample.epoch, 1, 1000)
-    store.salvage()
+    store.file.salvage()
     assert store.salvaged_rows(1000)[1]
     store.close()
 
@@ -351,7 +352,7 @@ def test_damage_that_no_check_finds_is_believed_the_second_time(path: Path) -> N
     epoch = store.epoch
     for _time in range(2):
         assert store.epoch == epoch
-        with pytest.raises(StoreUnusable, match="damaged"), store._using_database():
+        with pytest.raises(StoreUnusable, match="damaged"), store.file.using():
             raise malformed()
     store.open()
     assert store.epoch != epoch
@@ -364,3 +365,20 @@ def malformed() -> sqlite3.DatabaseError:
     error = sqlite3.DatabaseError("database disk image is malformed")
     error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
     return error
+
+
+def test_a_log_whose_end_may_be_lost_is_told_with_the_numbers_left_out(
+    path: Path, open_store: OpenStore
+) -> None:
+    store = open_store()
+    for number in range(5):
+        store.append(reading(number))
+    copy = path.with_name("without_its_log.db")
+    shutil.copy(path, copy)
+    store.close()
+    later = Store(copy, max_bytes=1 << 26, commit_interval_s=0, commit_readings=1, keep_days=90)
+    first = later.append(reading(9))
+    assert [(event.what, event.evidence) for event in later.unsent_events(9)] == [
+        ("damaged", {"file": "without_its_log.db-wal", "seq_first": first - 1000, "seq_last": first - 1})
+    ]
+    later.close()

@@ -104,7 +104,8 @@ def test_a_row_waits_no_longer_than_the_commit_interval(
     open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr("agent.buffer.store.time", SimpleNamespace(monotonic=lambda: now))
+    for module in ("store", "store_file"):
+        monkeypatch.setattr(f"agent.buffer.{module}.time", SimpleNamespace(monotonic=lambda: now))
     store = open_store(commit_interval_s=60.0, commit_readings=100)
     assert store.seconds_to_commit() is None
     store.append(reading(1))
@@ -247,7 +248,8 @@ def test_a_row_from_a_clock_at_1970_waits_until_its_neighbours_are_old(
 
 def test_it_prunes_by_itself_once_an_hour(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr("agent.buffer.store.time", SimpleNamespace(monotonic=lambda: now))
+    for module in ("store", "store_file"):
+        monkeypatch.setattr(f"agent.buffer.{module}.time", SimpleNamespace(monotonic=lambda: now))
     set_clock(monkeypatch, START_TS + 60 * 0 + 365 * 86400)
     store = open_store(keep_days=0)
     stored = []
@@ -298,7 +300,8 @@ def test_a_sick_disk_is_not_asked_at_every_call(
     open_store: OpenStore, monkeypatch: pytest.MonkeyPatch, path: Path
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr("agent.buffer.store.time", SimpleNamespace(monotonic=lambda: now))
+    for module in ("store", "store_file"):
+        monkeypatch.setattr(f"agent.buffer.{module}.time", SimpleNamespace(monotonic=lambda: now))
     store = open_store()
     asked: list[float] = []
 

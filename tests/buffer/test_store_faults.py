@@ -132,7 +132,7 @@ def test_a_full_disk_is_named_and_survived(
     store.mark_sent(1, 30)
     filler.unlink()
     accepted.append(store.append(reading(len(accepted) + 1)))
-    assert store.failure is None
+    assert store.file.failure is None
     store.close()
     assert seq_of_number(path) == [(seq, seq) for seq in accepted]
     assert query(path, "SELECT * FROM sent") == [(1, 30)]
@@ -217,7 +217,7 @@ def test_a_damaged_file_behind_a_link_is_moved_aside_where_it_is(
     (disk / "readings.db").write_bytes(b"x" * 5000)
     path.symlink_to(disk / "readings.db")
     store = open_store()
-    assert store.damaged_file == disk / "readings.db.damaged-1"
+    assert store.file.damaged_file == disk / "readings.db.damaged-1"
     assert path.is_symlink()
 
 
@@ -268,7 +268,7 @@ def test_a_file_of_a_newer_agent_opens(path: Path, open_store: OpenStore) -> Non
     query(path, "ALTER TABLE readings ADD COLUMN ozone_ppb INTEGER")
     store = open_store()
     assert store.append(reading(2)) == 2
-    assert store.damaged_file is None
+    assert store.file.damaged_file is None
     assert len(store.unsent_rows(newest=False, limit=9, leased=[])) == 2
 
 
@@ -383,7 +383,7 @@ def test_a_damaged_file_is_moved_aside_with_its_log_and_a_new_epoch_begins(
 
     store = open_store()
     aside = Path(f"{path}.damaged-1")
-    assert store.damaged_file == aside
+    assert store.file.damaged_file == aside
     assert store.epoch != old_epoch
     assert aside.read_bytes()[:100] == damaged[:100]
     assert len(aside.read_bytes()) >= len(damaged)
@@ -402,14 +402,14 @@ def test_a_destroyed_header_is_damage(path: Path, open_store: OpenStore) -> None
     store.close()
     with path.open("r+b") as file:
         file.write(b"Not a database at all")
-    assert open_store().damaged_file == Path(f"{path}.damaged-1")
+    assert open_store().file.damaged_file == Path(f"{path}.damaged-1")
 
 
 def test_an_empty_file_is_a_new_database(path: Path, open_store: OpenStore) -> None:
     path.touch()
     store = open_store()
     assert store.append(reading(1)) == 1
-    assert store.damaged_file is None
+    assert store.file.damaged_file is None
 
 
 def test_each_damaged_file_gets_a_name_of_its_own(path: Path, open_store: OpenStore) -> None:
@@ -457,7 +457,7 @@ def test_damage_met_while_running_is_replaced_and_seqs_go_on(
         store.unsent_rows(newest=False, limit=3000, leased=[])
     assert store.append(reading(3001)) == 3001
     assert store.epoch != old_epoch
-    assert store.damaged_file is not None
+    assert store.file.damaged_file is not None
     store.mark_sent(2900, 3000)  # the late acknowledgement of rows of the old epoch hits nothing
     assert store.counts().unsent == 1
 

@@ -122,7 +122,7 @@ def test_a_power_cut_in_the_middle_leaves_a_good_file(
     store = open_store()  # does the rest
     store.append(reading(4))
     store.close()
-    assert store.damaged_file is None
+    assert store.file.damaged_file is None
     # A log that ends in the middle is suspected of having lost rows: seqs are left out.
     assert [number for _seq, number in seq_of_number(old_file)] == [1, 2, 3, 4]
     assert columns(old_file) == schema.wanted_columns().keys()

@@ -223,7 +223,7 @@ def take_a_reading(store: Store, must: dict[int, int], epoch: str) -> Outcome:
     (newest,) = patiently(lambda: store.unsent_rows(newest=True, limit=1, leased=[]))
     assert (newest["seq"], newest["uptime_s"]) == (seq, 999_999), "a fresh reading must flow"
     return Outcome(
-        moved_aside=store.damaged_file is not None,
+        moved_aside=store.file.damaged_file is not None,
         readable=len(must),
         offered_of_readable=len(set(must.values()) & set(rows.values())),
         # The whole file had given ROWS seqs: a new row of the same epoch must not get one of them.
@@ -234,8 +234,8 @@ def take_a_reading(store: Store, must: dict[int, int], epoch: str) -> Outcome:
 def assert_not_lost(outcome: Outcome, store: Store, must: dict[int, int], work: Path) -> None:
     missing = outcome.readable - outcome.offered_of_readable
     if missing:
-        assert store.damaged_file is not None, f"{missing} readable rows are gone, and no file was kept"
-        assert readable(store.damaged_file, work) == must, "the moved-aside file holds less than before"
+        assert store.file.damaged_file is not None, f"{missing} readable rows are gone, and no file was kept"
+        assert readable(store.file.damaged_file, work) == must, "the moved-aside file holds less than before"
     copy = Case(work / "checked.db")
     copy_files(Case(store.path), copy)
     with closing(sqlite3.connect(copy.path)) as connection:
@@ -250,7 +250,7 @@ def test_damaged_databases_are_survived(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("agent.buffer.store.RETRY_S", 0.0)
+    monkeypatch.setattr("agent.buffer.store_file.RETRY_S", 0.0)
     with closing(sqlite3.connect(wholes[1].path)) as connection:
         (epoch,) = connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
     outcomes: list[tuple[str, Outcome]] = []

@@ -146,7 +146,7 @@ def found_after_the_cut(database: Path) -> dict[int, int] | None:
         if not database.exists():
             return {}
         store.open()
-        if store.damaged_file is not None:
+        if store.file.damaged_file is not None:
             return None
     assert query(database, "SELECT count(*) FROM meta") == [(1,)]
     return dict(seq_of_number(database))
