@@ -178,6 +178,11 @@ TOPIC_REFUSED = Words(
 TOPIC_ENDS_CONNECTIONS = Words(
     "topic_refused", N_("{where} closes the connection whenever {detail} is sent"), ""
 )
+CLONED_BOARD = Words(
+    "cloned_board",
+    N_("this SD card was enrolled in another board ({detail}); nothing is sent from a copied card"),
+    N_("put the SD card back into its own board, or enrol this board as a gateway of its own"),
+)
 SUBSCRIPTION_REFUSED = Words(
     "subscription_refused", N_("{where} refuses the subscription to {detail}"), ASK_OPERATOR
 )
