@@ -261,6 +261,13 @@ _REFUSAL_WORDS = {
 _REFUSAL_STEPS = {135: N_("ask the broker's operator for the ACL of this id"), 149: ""}
 
 
+def next_step_for(code: str) -> str:
+    """Return the next step of a problem that is known by its stable code, "" where there is none."""
+    every = [*_CONNACK_WORDS.values(), *_DISCONNECT_WORDS.values(), *globals().values()]
+    steps = (words.next_step for words in every if isinstance(words, Words) and words.code == code)
+    return _step(next((step for step in steps if step), ""))
+
+
 def refusal_words(code: int) -> tuple[str, str]:
     """Return why a message got the negative PUBACK `code`, and the next step (may be empty)."""
     return _(_REFUSAL_WORDS.get(code, N_("refused by the broker"))), _step(
