@@ -57,17 +57,26 @@ def run(args: argparse.Namespace) -> int:
     """Print the diagnosis; return 1 when a layer fails."""
     logging.getLogger("sinyal").addHandler(logging.NullHandler())
     settings, args.configuration = usable_settings(args)
-    progress = _Progress()
-    try:
-        findings = diagnose(gather(settings, _modem(args), tick=progress.tick))
-    finally:
-        progress.clear()
+    findings = _diagnosed(args, settings)
     if args.json:
         print(json.dumps(document(findings, settings), ensure_ascii=False))
     else:
         for line in _screen(findings, settings, everything=args.verbose):
             print(line)
     return 1 if any(finding.verdict == "FAIL" for _layer, finding in findings) else 0
+
+
+def diagnosis_document(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    """Return what `sinyal doctor --json` prints; args say how the modem is asked."""
+    return document(_diagnosed(args, settings), settings)
+
+
+def _diagnosed(args: argparse.Namespace, settings: Settings) -> Findings:
+    progress = _Progress()
+    try:
+        return diagnose(gather(settings, _modem(args), tick=progress.tick))
+    finally:
+        progress.clear()
 
 
 def usable_settings(args: argparse.Namespace) -> tuple[Settings, Any]:

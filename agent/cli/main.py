@@ -49,6 +49,13 @@ COMMANDS = (
         "sinyal availability --month 2026-11",
     ),
     Command("config", "config", N_("check, show or change the configuration"), "sinyal config check"),
+    Command("identity", "identity", N_("who this gateway is; numbers masked"), "sinyal identity"),
+    Command(
+        "support-bundle",
+        "support_bundle",
+        N_("one file for whoever helps, without secrets"),
+        "sinyal support-bundle",
+    ),
     Command("decode", "decode", N_("turn MQTT batches into rows"), "sinyal decode batch.bin --format csv"),
     Command("version", "version", N_("the version of the agent and of what it runs on"), "sinyal version"),
 )

@@ -28,6 +28,8 @@ MAKE_ROOM = N_("make room: sudo du -xm / | sort -n | tail shows what takes it")
 def check_settings(evidence: Evidence) -> Finding:
     """Judge the configuration file."""
     problem = evidence.settings_problem
+    if isinstance(problem, NoPermission):
+        return warned("no_permission", problem.what, problem.next_step)
     if problem is not None:
         return failed("settings", problem.what, problem.next_step)
     if not evidence.is_configured:

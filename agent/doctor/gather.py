@@ -71,6 +71,8 @@ def gather(
     """Look at everything within limit_s; root is the folder where the board shows itself."""
     config = settings.config
     running, snapshot = _agent(config.paths.runtime)
+    if settings.problem is not None and not running:
+        running = None  # where it would run is not known
     board = standing(config.paths.state, root)
     disk = Look(partial(look_at_disk, config, running=running))
     modem_look = Look(partial(look_at_modem, config, modem))

@@ -141,6 +141,10 @@ def check_signal(evidence: Evidence) -> Finding:
     if grade == "none" or (grade is None and level is None):
         if grade is None:
             return untested(_("the modem does not tell"))
+        without_card = _without_card(evidence)
+        if without_card is not None:
+            # Some modems hear nothing before a card is ready.
+            return without_card
         return failed("no_antenna", _("no cell at all is heard"), _(ANTENNA))
     if grade in ("poor", "very_poor"):
         return warned("weak_signal", text, _("aim the antenna anew: sinyal aim"))
