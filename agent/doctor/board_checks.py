@@ -9,6 +9,7 @@ from agent.doctor.evidence import DiskSeen, Evidence
 from agent.doctor.finding import Finding, failed, passed, untested, warned
 from agent.errors import NoPermission
 from agent.language import N_, _
+from agent.pipeline.control_client import DaemonSilent
 
 HOT_C = 80.0
 """A Raspberry Pi slows itself down from here on."""
@@ -18,6 +19,7 @@ LATER_FILE_S = 3600
 """A file that was written so much later than now shows a clock that is behind; time zones do not count."""
 
 LITTLE_ROOM_BYTES = 20 << 20
+LARGE_DISK_MB = 10_000
 
 SET_CLOCK = N_(
     "set the clock from a phone: sudo date -s 'YYYY-MM-DD HH:MM', then look for its source of time"
@@ -100,6 +102,8 @@ def check_clock(evidence: Evidence) -> Finding:
         if code in ("tls_not_yet_valid", "tls_expired"):
             what = _("the clock is not confirmed, and the broker's certificate does not fit it; {shown}")
             return failed("clock_wrong", what.format(shown=shown), _(SET_CLOCK))
+        if evidence.bearer is not None and evidence.bearer.network_ts is not None and off_s is not None:
+            return passed(f"{shown}, {screen.word('ts_quality', 'modem')}")
         return warned(
             "clock_unconfirmed", _("{shown}; nothing confirms it yet").format(shown=shown),
             _("it confirms itself when the internet or the modem tells the time"),
@@ -136,9 +140,13 @@ def check_disk(evidence: Evidence) -> Finding:
     if evidence.snapshot.get("store_problem"):
         what = _("readings are not stored: {why}").format(why=evidence.snapshot["store_problem"])
         return failed("not_stored", what, _("look at the log: sudo journalctl -u sinyal -n 50"))
-    free = _("{free} MB free").format(free=screen.number((seen.free_bytes or 0) / 1e6))
+    free_mb = (seen.free_bytes or 0) / 1e6
+    room = (
+        f"{screen.number(free_mb / 1000)} GB" if free_mb >= LARGE_DISK_MB else f"{screen.number(free_mb)} MB"
+    )
+    free = _("{room} free").format(room=room)
     if seen.fault is not None:
-        if isinstance(seen.fault, NoPermission):
+        if isinstance(seen.fault, NoPermission | DaemonSilent):
             return untested(seen.fault.what, seen.fault.next_step)
         return failed("database", seen.fault.what, seen.fault.next_step)
     if (seen.free_bytes or 0) < LITTLE_ROOM_BYTES:

@@ -65,7 +65,10 @@ def check_internet(evidence: Evidence) -> Finding:
     hosts = ", ".join(host for host, _outcome in evidence.reach or ())
     what = _("no answer from {hosts}").format(hosts=hosts or "?")
     if evidence.internet_answers:
-        return warned("probes_fail", _("{what}, but the broker answers").format(what=what))
+        return warned(
+            "probes_fail", _("{what}, but the broker answers").format(what=what),
+            _("check the hosts in link.targets: sinyal config show"),
+        )  # fmt: skip
     return failed(
         "backhaul", what, _("call the operator: signal is there, and nothing beyond answers; change nothing")
     )

@@ -1,11 +1,15 @@
 """A gateway without an agent, in one folder, and a doctor that looks at it."""
 
+import contextlib
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from agent.buffer.store import Store
+from agent.cli.main import main
+from agent.language import use_language
 from agent.modem.transcript import Transcript, read_transcript
 from tests.buffer.files import reading
 from tests.cli.test_main import sinyal
@@ -86,10 +90,20 @@ class Box:
         store.close()
 
     def doctor(self, **environment: str) -> "Diagnosis":
-        """Run `sinyal doctor --json`."""
-        done = sinyal("doctor", "--json", "--lang", "en", "--config", str(self.config), **environment)
-        assert done.stderr == ""
-        return Diagnosis(json.loads(done.stdout), done.returncode)
+        """Run `sinyal doctor --json`, in a process of its own when that needs another environment."""
+        command = ["doctor", "--json", "--lang", "en", "--config", str(self.config)]
+        if environment:
+            done = sinyal(*command, **environment)
+            assert done.stderr == ""
+            return Diagnosis(json.loads(done.stdout), done.returncode)
+        said, noted = io.StringIO(), io.StringIO()
+        try:
+            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(noted):
+                code = main(command)
+        finally:
+            use_language("id")
+        assert noted.getvalue() == ""
+        return Diagnosis(json.loads(said.getvalue()), code)
 
 
 class Diagnosis:

@@ -91,6 +91,8 @@ def test_a_running_agent_is_asked_and_keeps_its_session(tmp_path: Path) -> None:
             assert seen["queue"]["verdict"] == "PASS", seen
             assert seen["modem"]["verdict"] == "PASS", seen
             assert gateway.shown()["link"]["connects"] == 1
+            gateway.freeze()
+            box.doctor().expect_fault("port", "agent_silent", step="service sinyal restart")
         finally:
             gateway.stop_anyhow()
 
