@@ -1,7 +1,7 @@
 """Which board this is, and whether it is the one that was enrolled: a copied SD card must not speak for it.
 
-A serial is written with where it came from ("device-tree:10000000a1b2c3d4"). What lies on the card itself,
-such as /etc/machine-id, is copied with the card and therefore never asked.
+A serial is written with where it came from ("device-tree:10000000a1b2c3d4", "mac:b8:27:eb:01:02:03,…"). What
+lies on the card itself, such as /etc/machine-id, is copied with the card and therefore never asked.
 """
 
 import json
@@ -46,13 +46,14 @@ class Standing(NamedTuple):
 
 
 def board_serial(root: Path = ROOT) -> str | None:
-    """Return the number by which this board can be told from every other one, None where it shows none.
+    """Return the numbers by which this board can be told from every other one, None where it shows none.
 
-    Every user can read it, or it is left out: an agent that does not run as root has to find it again.
+    Every user can read them, or they are left out: an agent that does not run as root has to find them again.
     """
     for source, found in _SOURCES.items():
-        for number in found(root):
-            return f"{source}:{number}"
+        numbers = list(found(root))
+        if numbers:
+            return f"{source}:{','.join(numbers)}"
     return None
 
 
@@ -62,16 +63,17 @@ def standing(state: Path, root: Path = ROOT) -> Standing:
     here = board_serial(root)
     if enrolled is None:
         return Standing("unknown", None, here)
-    source, _colon, number = enrolled.board_serial.partition(":")
+    source, _colon, known = enrolled.board_serial.partition(":")
     found = _SOURCES.get(source)
-    if found is None or not number:
+    if found is None or not known:
         return Standing("unknown", enrolled.board_serial, here)
     numbers = list(found(root))
-    if number in numbers:
-        return Standing("same", enrolled.board_serial, enrolled.board_serial)
+    # One is enough: while a board boots, a network card may come later than the agent.
+    if not set(known.split(",")).isdisjoint(numbers):
+        return Standing("same", enrolled.board_serial, here)
     # A board that has no such number at all, but another one, is another kind of board.
     verdict: Verdict = "cloned" if numbers or here is not None else "unknown"
-    return Standing(verdict, enrolled.board_serial, f"{source}:{numbers[0]}" if numbers else here)
+    return Standing(verdict, enrolled.board_serial, f"{source}:{','.join(numbers)}" if numbers else here)
 
 
 def read_enrolled(state: Path) -> Enrolled | None:
@@ -148,7 +150,7 @@ _SOURCES: dict[str, Callable[[Path], Iterator[str]]] = {
 def _numbers(file: Path) -> Iterator[str]:
     number = _text(file)
     if not _PLACEHOLDERS.fullmatch(number.lower().replace(":", "")):
-        yield number
+        yield number.replace(",", ".")
 
 
 def _text(file: Path) -> str:

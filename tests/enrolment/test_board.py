@@ -80,10 +80,14 @@ def test_a_card_moved_to_another_kind_of_board_is_a_clone(tmp_path: Path) -> Non
 
 
 def test_any_network_card_of_the_enrolled_board_will_do(tmp_path: Path) -> None:
-    root = network_card(tmp_path, "eth1", "b8:27:eb:01:02:03")
+    root = network_card(tmp_path / "own", "eth0", "b8:27:eb:01:02:03")
+    network_card(root, "wlan0", "b8:27:eb:01:02:99")
     write_enrolled(tmp_path, "gw-1", board_serial(root))
-    network_card(root, "eth0", "b8:27:eb:01:02:99")
-    assert standing(tmp_path, root).verdict == "same"
+    early = network_card(tmp_path / "early", "wlan0", "b8:27:eb:01:02:99")
+    assert standing(tmp_path, early).verdict == "same"
+    assert (
+        standing(tmp_path, network_card(tmp_path / "other", "eth0", "b8:27:eb:77:77:77")).verdict == "cloned"
+    )
 
 
 @pytest.mark.parametrize(
