@@ -94,7 +94,8 @@ def check_clock(evidence: Evidence) -> Finding:
     if off_s is not None and abs(off_s) >= CLOCK_OFF_S:
         text = _("the clock is {span} slow; {shown}") if off_s > 0 else _("the clock is {span} fast; {shown}")
         return failed("clock_wrong", text.format(span=screen.span(abs(off_s)), shown=shown), _(SET_CLOCK))
-    if evidence.files_ts - evidence.now_ts >= LATER_FILE_S:
+    is_confirmed = evidence.clock_quality == "ntp" or _network_agrees(evidence)
+    if evidence.files_ts - evidence.now_ts >= LATER_FILE_S and not is_confirmed:
         what = _("the clock is behind: the settings were written later; {shown}").format(shown=shown)
         return failed("clock_wrong", what, _(SET_CLOCK))
     if evidence.clock_quality == "unset":
@@ -102,7 +103,7 @@ def check_clock(evidence: Evidence) -> Finding:
         if code in ("tls_not_yet_valid", "tls_expired"):
             what = _("the clock is not confirmed, and the broker's certificate does not fit it; {shown}")
             return failed("clock_wrong", what.format(shown=shown), _(SET_CLOCK))
-        if evidence.bearer is not None and evidence.bearer.network_ts is not None and off_s is not None:
+        if _network_agrees(evidence):
             return passed(f"{shown}, {screen.word('ts_quality', 'modem')}")
         return warned(
             "clock_unconfirmed", _("{shown}; nothing confirms it yet").format(shown=shown),
@@ -116,12 +117,20 @@ def clock_offset_s(evidence: Evidence) -> float | None:
     known = evidence.reading.get("clock_offset_s") if evidence.running else None
     if isinstance(known, int | float):
         return float(known)
-    if evidence.clock_quality != "ntp" and evidence.bearer and evidence.bearer.network_ts is not None:
+    if evidence.clock_quality == "ntp":
+        return None
+    if evidence.bearer is not None and evidence.bearer.network_ts is not None:
         return evidence.bearer.network_ts - evidence.now_ts
     newest_ts, quality = evidence.reading.get("ts"), evidence.reading.get("ts_quality")
     if isinstance(newest_ts, int | float) and quality in ("ntp", "modem", "broker", "rtc"):
         return max(0.0, newest_ts - evidence.now_ts) or None
     return None
+
+
+def _network_agrees(evidence: Evidence) -> bool:
+    """Return whether the modem heard the time from its network, and the clock shows the same."""
+    network_ts = evidence.bearer.network_ts if evidence.bearer is not None else None
+    return network_ts is not None and abs(network_ts - evidence.now_ts) < CLOCK_OFF_S
 
 
 def check_disk(evidence: Evidence) -> Finding:

@@ -125,7 +125,8 @@ def test_a_healthy_gateway_passes_every_layer() -> None:
         ("power", "NOT TESTED", "", {"snapshot": {}, "undervoltage": None}),
         ("clock", "FAIL", "clock_wrong", {"now_ts": 86400.0}),
         ("clock", "FAIL", "clock_wrong", {"snapshot": snapshot(reading={"clock_offset_s": -900})}),
-        ("clock", "FAIL", "clock_wrong", {"files_ts": int(NOW_TS + DAY)}),
+        ("clock", "FAIL", "clock_wrong", {"clock_quality": "rtc", "files_ts": int(NOW_TS + DAY)}),
+        ("clock", "PASS", "", {"files_ts": int(NOW_TS + DAY)}),
         ("clock", "WARN", "clock_unconfirmed", {"clock_quality": "unset"}),
         ("clock", "PASS", "", {"clock_quality": "unset", "bearer": BearerSeen([], "", int(NOW_TS + 1))}),
         (

@@ -24,7 +24,8 @@ IMEI, ICCID, IMSI = "350000000000006", "89621000000000000012", "510100000000001"
 
 OWN_IMEI, OWN_ICCID, OWN_IMSI = "357364081234578", "89621019283746500012", "510104987612345"
 PHONE, WRITTEN_PHONE = "+6281298765432", "0812-9876-5432"
-SIM_PIN, PASSWORD, TOKEN = "84628375", "kata-Sandi-Rahasia", "tkn0123canary"
+SIM_PIN, OTHER_PIN = "84628375", "55512399"
+PASSWORD, TOKEN = "kata-Sandi-Rahasia", "tkn0123canary"
 MAC, POSITION = "b8:27:eb:c0:ff:ee", "-2.13245, 102.01234"
 CELL, AREA = 110130798, 2096
 
@@ -33,7 +34,7 @@ LOG = f"""
 2026-11-28T10:00:01+0000 gw sinyal[1]: swapped 15100{"4897612345"} card {OWN_ICCID} imei={OWN_IMEI}
 2026-11-28T10:00:02+0000 gw sinyal[1]: call from {PHONE}, also {WRITTEN_PHONE}
 2026-11-28T10:00:03+0000 gw sinyal[1]: AT+CPIN="{SIM_PIN}" password={PASSWORD} token: "{TOKEN}"
-2026-11-28T10:00:04+0000 gw sinyal[1]: PIN {SIM_PIN} at https://op:{PASSWORD}@example.org/x?key={TOKEN}
+2026-11-28T10:00:04+0000 gw sinyal[1]: entered {SIM_PIN} then {OTHER_PIN} at https://op:{PASSWORD}@example.org/x?key={TOKEN}
 2026-11-28T10:00:05+0000 gw dnsmasq[2]: DHCPACK {MAC} at {POSITION}, cell {CELL} {CELL:X}
 KEY
 2026-11-28T10:00:06+0000 gw sinyal[1]: a line that helps
@@ -113,7 +114,7 @@ def test_none_of_the_secrets_planted_everywhere_is_in_the_bundle(
     target = tmp_path / "bundle.tar.gz"
     done = sinyal(
         "support-bundle", str(target), "--lang", "en", "--config", str(box.config), PATH=path,
-        MODEM_SIM_PIN=SIM_PIN, AWS_SECRET_ACCESS_KEY=TOKEN,
+        SINYAL_MODEM_SIM_PIN=OTHER_PIN, AWS_SECRET_ACCESS_KEY=TOKEN,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert str(target) in done.stdout
@@ -126,7 +127,7 @@ def test_none_of_the_secrets_planted_everywhere_is_in_the_bundle(
     ]
     canaries = [
         *(OWN_IMEI, OWN_ICCID, OWN_IMSI, OWN_IMSI[1:9], "5100" + "4897612345"),
-        *(PHONE, PHONE[1:], WRITTEN_PHONE, "81298765432", SIM_PIN, PASSWORD, TOKEN, MAC, POSITION),
+        *(PHONE, PHONE[1:], WRITTEN_PHONE, "81298765432", SIM_PIN, OTHER_PIN, PASSWORD, TOKEN, MAC, POSITION),
         *(str(CELL), f"{CELL:X}", *key_lines),
     ]
     assert [canary for canary in canaries if canary.lower() in text.lower()] == []
