@@ -44,9 +44,12 @@ def look_at_broker(
     """
     seen: BrokerSeen | None = None
     for address in broker.addresses():
-        seen = _look_at(address, broker)
-        if seen.tcp_problem is None:
+        found = _look_at(address, broker)
+        if found.tcp_problem is None:
+            seen = found
             break
+        # Where none of them answers, the first one is told of.
+        seen = seen or found
     if seen is None or seen.tcp_problem or seen.tls_problem or not may_speak or not gateway_id:
         return seen
     return _speak(seen, broker, publish, gateway_id, newest)

@@ -307,6 +307,24 @@ def test_broker_without_mqtt_5(tmp_path: Path, healthy_modem: SimulatedModem, co
     seen.expect_fault("permission", "not_mqtt5", evidence="MQTT 5", step="MQTT 5")
 
 
+def test_a_fallback_is_tried_and_the_first_address_is_told_of() -> None:
+    from agent.config.model import BrokerConfig, PublishConfig
+    from agent.doctor.broker_look import look_at_broker
+
+    def look(*fallbacks: str) -> object:
+        broker = BrokerConfig(host="127.0.0.1", port=closed, fallbacks=fallbacks)
+        seen = look_at_broker(broker, PublishConfig(), "gw-test", may_speak=False, newest=None)
+        assert seen is not None
+        return seen.address, seen.tcp_problem is None
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        closed = other.getsockname()[1]
+    with socket.create_server(("127.0.0.2", 0)) as there:
+        open_port = there.getsockname()[1]
+        assert look(f"127.0.0.2:{open_port}") == (("127.0.0.2", open_port), True)
+    assert look(f"127.0.0.2:{open_port}") == (("127.0.0.1", closed), False)
+
+
 def test_a_broker_that_is_not_there(tmp_path: Path, healthy_modem: SimulatedModem) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
