@@ -102,6 +102,19 @@ class EventLog:
         return max(0, int(unsent) - len(self._marks))
 
 
+def newest_events(connection: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
+    """Return the newest events for people, the newest last, with the clocks of their moment as stored.
+
+    Raises sqlite3.Error.
+    """
+    names = ("number", "type", "boot", "uptime_s", "ts", "ts_quality", "seq", "what", "evidence", "sent")
+    found = connection.execute(
+        f"SELECT {', '.join(names)} FROM events ORDER BY number DESC LIMIT ?",  # noqa: S608 -- our own names
+        (limit,),
+    ).fetchall()
+    return [{**dict(zip(names, row, strict=True)), "evidence": _evidence(row[8])} for row in reversed(found)]
+
+
 def _event(times: TrueTimes, epoch: str, number: int, type_: str, *rest: Any) -> Event:
     boot, uptime_s, ts, quality, seq, what, evidence = rest
     moment = times.corrected({"boot": boot, "uptime_s": uptime_s, "ts": ts, "ts_quality": quality})

@@ -36,6 +36,7 @@ COMMANDS = (
         "demo", "demo", N_("show a whole gateway at work, nothing installed"), "sinyal demo --uplink-cut 20"
     ),
     Command("status", "status", N_("how the gateway is doing, on one screen"), "sinyal status"),
+    Command("doctor", "doctor", N_("find what is wrong, and say what to do next"), "sinyal doctor -v"),
     Command("budget", "budget", N_("what measuring has used of the data quota"), "sinyal budget"),
     Command("speedtest", "speedtest", N_("one bounded speed test"), "sinyal speedtest --yes"),
     Command("modem", "modem", N_("read the modem, find it, talk to it"), "sinyal modem read"),
@@ -48,6 +49,13 @@ COMMANDS = (
         "sinyal availability --month 2026-11",
     ),
     Command("config", "config", N_("check, show or change the configuration"), "sinyal config check"),
+    Command("identity", "identity", N_("who this gateway is; numbers masked"), "sinyal identity"),
+    Command(
+        "support-bundle",
+        "support_bundle",
+        N_("one file for whoever helps, without secrets"),
+        "sinyal support-bundle",
+    ),
     Command("decode", "decode", N_("turn MQTT batches into rows"), "sinyal decode batch.bin --format csv"),
     Command("version", "version", N_("the version of the agent and of what it runs on"), "sinyal version"),
 )

@@ -33,8 +33,8 @@ def run(args: argparse.Namespace) -> int:
     to_ts = None if args.to_day is None else _day_ts(args.to_day) + 86400
     found = answer(
         loaded(args),
-        lambda runtime: _ask(runtime, from_ts, to_ts),
-        lambda connection, correct: _look(connection, correct, from_ts, to_ts),
+        lambda runtime: ask(runtime, from_ts, to_ts),
+        lambda connection, correct: look(connection, correct, from_ts, to_ts),
     )
     if found is None:
         raise never_ran()
@@ -45,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
     return int(any(not one["is_over"] for one in found))
 
 
-def _ask(runtime: Path, from_ts: float | None, to_ts: float | None) -> list[dict[str, Any]]:
+def ask(runtime: Path, from_ts: float | None, to_ts: float | None) -> list[dict[str, Any]]:
+    """Return the outages between two UTC seconds, as the running agent tells them."""
     from agent.pipeline.control_client import ask_daemon
 
     found: list[dict[str, Any]] = []
@@ -58,9 +59,10 @@ def _ask(runtime: Path, from_ts: float | None, to_ts: float | None) -> list[dict
     return found
 
 
-def _look(
+def look(
     connection: sqlite3.Connection, correct: Any, from_ts: float | None, to_ts: float | None
 ) -> list[dict[str, Any]]:
+    """Return the outages between two UTC seconds, as the database tells them."""
     from agent.pipeline.link_history import outages_between
 
     return [one.document() for one in outages_between(connection, correct, from_ts=from_ts, to_ts=to_ts)]

@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the versions; a library that is not installed is said to be missing, not an error."""
     import sqlite3
 
-    libraries = {name: _installed_version(name) for name in LIBRARIES}
+    libraries = {name: installed_version(name) for name in LIBRARIES}
     if args.json:
         document = {
             "version": __version__,
@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _installed_version(name: str) -> str | None:
+def installed_version(name: str) -> str | None:
+    """Return the version of an installed library, or None."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -20,6 +20,8 @@ Answer = TypeVar("Answer")
 PAGE_ROWS = 60
 """Some 20 kB, and a millisecond or two of the keeper's time; a larger page only costs the daemon memory."""
 
+NEWEST_EVENTS = 200
+
 PAGE_BYTES = MAX_ANSWER_BYTES - 4096
 
 
@@ -36,6 +38,7 @@ def buffer_answerers(keeper: Keeper, database: Path, max_bytes: int) -> Mapping[
         "buffer_stats": lambda _question: _stats(keeper, database, max_bytes),
         "buffer_page": lambda question: _page(keeper, database, question),
         "buffer_count": count,
+        "buffer_events": lambda _question: {"events": _newest_events(keeper, database)},
         "buffer_resend": lambda question: _resend(keeper, question),
     }
 
@@ -90,6 +93,16 @@ def _page_document(page: "Page", columns: list[str]) -> dict[str, Any]:
             return told
         rows = rows[: len(rows) // 2]
         after = cursor_of(rows[-1])
+
+
+def _newest_events(keeper: Keeper, database: Path) -> list[dict[str, Any]]:
+    """Return the newest events, as many as an answer holds."""
+    from agent.buffer.event_log import newest_events
+
+    events = _read(keeper, database, lambda connection: newest_events(connection, NEWEST_EVENTS))
+    while events and len(json.dumps(events)) > PAGE_BYTES:
+        events = events[len(events) // 4 + 1 :]
+    return events
 
 
 def _resend(keeper: Keeper, question: Question) -> Mapping[str, Any]:

@@ -22,6 +22,7 @@ from agent.collectors.host import HostCollector
 from agent.collectors.uplink import UplinkCollector
 from agent.config.model import Config
 from agent.contract.catalogue import catalogue
+from agent.enrolment.board import ROOT, standing
 from agent.errors import ConfigMistake, NoPermission, SinyalError, StoreUnusable
 from agent.language import _
 from agent.modem.network_time import LATEST_AFTER_FLOOR_S
@@ -40,6 +41,7 @@ from agent.pipeline.steady_forwarder import SteadyForwarder
 from agent.pipeline.stop_signal import StopSignal
 from agent.pipeline.true_clock import TrueClock
 from agent.publish.forwarder import Forwarder
+from agent.publish.problems import CLONED_BOARD, LinkProblem
 
 log = logging.getLogger("sinyal")
 
@@ -60,9 +62,12 @@ _M_ARENA_MAX = -8  # both: mallopt(3)
 
 
 class Daemon:
-    """A running gateway, wired from its configuration."""
+    """A running gateway, wired from its configuration; board_root is the folder where the board shows itself.
 
-    def __init__(self, config: Config, file: Path, stop: StopSignal) -> None:
+    On a board that is not the enrolled one everything is stored and nothing is sent.
+    """
+
+    def __init__(self, config: Config, file: Path, stop: StopSignal, *, board_root: Path = ROOT) -> None:
         self._config = config
         self._started_ts = time.time()
         self._stop = stop
@@ -84,7 +89,11 @@ class Daemon:
             config, self._keeper, self._wall_clock, uplink.total_bytes, self._is_online
         )
         self._clock = TrueClock(ClockCollector(), self._keeper, self._modem.network_time_ts)
-        self._forwarder = SteadyForwarder(self._make_forwarder)
+        self._board = standing(state, board_root)
+        self._clone: LinkProblem | None = None
+        if self._board.verdict == "cloned":
+            self._clone = CLONED_BOARD.problem((config.broker.host, 0), self._board.enrolled)
+        self._forwarder = SteadyForwarder(self._make_forwarder, held_back=self._clone)
         self._forwarding = False
         self._link = LinkWatch(
             config,
@@ -143,7 +152,8 @@ class Daemon:
 
     def _reports(self) -> tuple[str, str | None]:
         health = self._forwarder.health()
-        return health.state, health.last_problem_code
+        # What the agent itself holds back is no outage.
+        return health.state, None if self._clone is not None else health.last_problem_code
 
     def _has_modem(self) -> bool:
         """Return whether this gateway has a modem: one is configured, or was read at some time."""
@@ -198,6 +208,7 @@ class Daemon:
             # The sampler says so, once, when it meets the same failure.
             return
         self._raise_clock()
+        self._refuse_a_clone()
         self._forwarder.start()
         self._forwarding = True
         log.info(
@@ -218,6 +229,13 @@ class Daemon:
             shown = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(floor_ts))
             log.warning(_("the system clock was never set; it begins at {when}").format(when=shown))
             self._keeper.note_event("clock", "raised_to_floor", {"floor_ts": floor_ts})
+
+    def _refuse_a_clone(self) -> None:
+        if self._clone is None:
+            return
+        log.error("; ".join((self._clone.what, self._clone.next_step)))
+        evidence = {"board_enrolled": self._board.enrolled, "board_here": self._board.here}
+        self._keeper.note_event("security", "cloned_board", evidence)
 
     def _wall_clock(self) -> tuple[float, bool]:
         """Return UTC seconds, and whether the last reading found that they can be believed."""
@@ -257,6 +275,7 @@ class Daemon:
             "lost": sampler.lost,
             "store_problem": sampler.store_problem,
             "link": shown_link(link),
+            "board": self._board.verdict,
         }
         try:
             counts = self._keeper.counts()

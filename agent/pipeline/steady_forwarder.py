@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from agent.language import _
 from agent.publish.forwarder import Forwarder, LinkHealth
+from agent.publish.problems import LinkProblem
 
 log = logging.getLogger("sinyal.publish")
 
@@ -20,11 +21,19 @@ HANGS_AFTER_S = 60.0
 class SteadyForwarder:
     """The forwarder of the daemon; make returns a new one, not started.
 
-    What an earlier one has counted (connects, bytes, rows) is not forgotten.
+    What an earlier one has counted (connects, bytes, rows) is not forgotten. With held_back nothing is ever
+    sent, and health() says why.
     """
 
-    def __init__(self, make: Callable[[], Forwarder], *, hangs_after_s: float = HANGS_AFTER_S) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Forwarder],
+        *,
+        hangs_after_s: float = HANGS_AFTER_S,
+        held_back: LinkProblem | None = None,
+    ) -> None:
         self._make = make
+        self._held_back = held_back
         self._hangs_after_s = hangs_after_s
         self._forwarder = make()
         self._started = False
@@ -33,7 +42,9 @@ class SteadyForwarder:
         """How often another one had to begin."""
 
     def start(self) -> None:
-        """Begin to connect."""
+        """Begin to connect, unless held back."""
+        if self._held_back is not None:
+            return
         self._started = True
         self._forwarder.start()
 
@@ -49,6 +60,8 @@ class SteadyForwarder:
     def health(self) -> LinkHealth:
         """Return how the connection is doing, counted from the start of the process."""
         now, before = self._forwarder.health(), self._before
+        if self._held_back is not None:
+            return replace(now, last_problem=self._held_back.what, last_problem_code=self._held_back.code)
         return replace(
             now,
             connects=before.connects + now.connects,

@@ -178,6 +178,11 @@ TOPIC_REFUSED = Words(
 TOPIC_ENDS_CONNECTIONS = Words(
     "topic_refused", N_("{where} closes the connection whenever {detail} is sent"), ""
 )
+CLONED_BOARD = Words(
+    "cloned_board",
+    N_("this SD card was enrolled in another board ({detail}); nothing is sent from a copied card"),
+    N_("put the SD card back into its own board, or enrol this board as a gateway of its own"),
+)
 SUBSCRIPTION_REFUSED = Words(
     "subscription_refused", N_("{where} refuses the subscription to {detail}"), ASK_OPERATOR
 )
@@ -254,6 +259,13 @@ _REFUSAL_WORDS = {
     153: N_("the broker does not accept the format"),
 }
 _REFUSAL_STEPS = {135: N_("ask the broker's operator for the ACL of this id"), 149: ""}
+
+
+def next_step_for(code: str) -> str:
+    """Return the next step of a problem that is known by its stable code, "" where there is none."""
+    every = [*_CONNACK_WORDS.values(), *_DISCONNECT_WORDS.values(), *globals().values()]
+    steps = (words.next_step for words in every if isinstance(words, Words) and words.code == code)
+    return _step(next((step for step in steps if step), ""))
 
 
 def refusal_words(code: int) -> tuple[str, str]:
