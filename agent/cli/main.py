@@ -112,6 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parse(arguments)
         args.configuration = configuration
         module = importlib.import_module(f"agent.cli.{args.module}")
+        gc.enable()
         with _interruptible():
             code = int(module.run(args))
             if sys.stdout is not None:  # it is None when the shell closed it (>&-)

@@ -30,7 +30,8 @@ from agent.pipeline.agent_reading import AgentCollector
 from agent.pipeline.buffer_control import buffer_answerers
 from agent.pipeline.control import ControlServer
 from agent.pipeline.link_control import link_answerers
-from agent.pipeline.link_watch import LinkWatch
+from agent.pipeline.link_watch import LinkWatch, corrector
+from agent.pipeline.looking_back import LookingBack
 from agent.pipeline.measuring import Measuring
 from agent.pipeline.modem_control import modem_answerers
 from agent.pipeline.sampler import Sampler
@@ -96,6 +97,7 @@ class Daemon:
             rates_kbit_s=self._measuring.last_rates_kbit_s,
             may_probe=self._measuring.ledger.may_probe,
         )
+        self._past = LookingBack(self._keeper, lambda connection: corrector(connection, self._keeper.boot))
         self._measuring.ledger.watch("mqtt", lambda: self._forwarder.health().wire_bytes)
         self._measuring.ledger.watch("probes", self._link.bytes_used)
         self._control = ControlServer(
@@ -263,6 +265,8 @@ class Daemon:
         except StoreUnusable:
             return shown
         shown["internet"] = self._link.shown()
+        shown |= self._past.shown(shown["internet"]["outage"])
+        shown["budget"] = self._measuring.shown()
         shown["epoch"] = self._keeper.epoch
         shown["boot"] = self._keeper.boot
         shown["buffer"] = shown_queue(counts)
