@@ -5,7 +5,7 @@ BIN := .venv/bin
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench soak lock translations docs format clean
+.PHONY: help run test check bench soak browser lock translations docs format clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,7 +15,7 @@ run: .venv/.demo ## a simulated gateway end to end: modem, agent, broker, live v
 
 test: .venv/.dev ## all tests, with everything they need (real mosquitto included)
 	@sh .ci/system-packages test
-	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "not soak and not browser" -n 2 --dist loadfile $(ARGS)
 
 check: .venv/.dev ## format, lint, types, import layers, shell, dead code, translations, generated documents
 	@sh .ci/check $(BIN)
@@ -27,6 +27,10 @@ bench: .venv/.dev ## the numbers: bytes, microseconds, memory, rows a second, ea
 soak: .venv/.dev ## the long fault campaigns
 	@sh .ci/system-packages test
 	$(BIN)/python -m pytest -m soak --timeout=3600 $(ARGS)
+
+browser: .venv/.dev ## the village page in a real browser: small phones, a sheet of A4
+	@sh .ci/system-packages browser
+	$(BIN)/python -m pytest -m browser $(ARGS)
 
 format: .venv/.dev ## put the code in its format
 	$(BIN)/ruff format .

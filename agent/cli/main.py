@@ -48,6 +48,9 @@ COMMANDS = (
         N_("how much of a month the internet and the power were there"),
         "sinyal availability --month 2026-11",
     ),
+    Command(
+        "page", "page", N_("the village page: write it, or show it on the network"), "sinyal page --serve"
+    ),
     Command("config", "config", N_("check, show or change the configuration"), "sinyal config check"),
     Command("decode", "decode", N_("turn MQTT batches into rows"), "sinyal decode batch.bin --format csv"),
     Command("version", "version", N_("the version of the agent and of what it runs on"), "sinyal version"),

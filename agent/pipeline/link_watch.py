@@ -152,6 +152,11 @@ class LinkWatch:
             "meeting": self.meeting().document(),
         }
 
+    def outage_now(self) -> object:
+        """Return what the outage that lasts is, None while none does."""
+        lasting = self._book.current("link") or self._book.current("report")
+        return lasting and (lasting.kind, lasting.cause)
+
     def meeting(self) -> Readiness:
         """Return whether the link is good enough for a video meeting now."""
         return meeting_readiness(self._config, self.prober.recent(), *self._rates_kbit_s())
