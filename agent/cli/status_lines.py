@@ -367,9 +367,9 @@ def _budget_lines(seen: Seen) -> list[Line]:
         return []
     used, cap = budget["used_bytes"], budget["max_bytes"]
     if cap is None:
-        text = _("{used} this month, no cap").format(used=amount(used))
+        text = _("{used} this month, no cap").format(used=screen.amount(used))
         return [Line(_("Budget"), text)]
-    text = _("{used} of {cap} this month").format(used=amount(used), cap=amount(cap))
+    text = _("{used} of {cap} this month").format(used=screen.amount(used), cap=screen.amount(cap))
     stage = budget["stage"]
     if stage == "no_throughput":
         text += SEPARATOR + _("no more speed tests")
@@ -378,22 +378,13 @@ def _budget_lines(seen: Seen) -> list[Line]:
     return [Line(_("Budget"), text, f"budget_{stage}" if stage in ("liveness_only", "closed") else None)]
 
 
-def amount(bytes_: float) -> str:
-    """Return bytes in kB, MB or GB, such as "12.3 MB"."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6)):
-        if bytes_ >= size:
-            value = bytes_ / size
-            return f"{screen.number(value, 0 if value >= 100 else 1)} {unit}"
-    return f"{screen.number(bytes_ / 1e3)} kB"
-
-
 def _board_line(seen: Seen) -> Line:
     reading = seen.reading
     parts, problem = [], None
     if seen.disk is not None:
         free = seen.disk["free_bytes"]
         text = _("disk {used} %, {free} free")
-        parts.append(text.format(used=seen.disk["used_pct"], free=amount(free)))
+        parts.append(text.format(used=seen.disk["used_pct"], free=screen.amount(free)))
         problem = "disk_full" if free < DISK_LOW_BYTES else None
     elif reading.get("disk_used_pct") is not None:
         parts.append(f"{_('disk')} {reading['disk_used_pct']:.0f} %")

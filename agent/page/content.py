@@ -30,6 +30,13 @@ class Speed(NamedTuple):
     up_kbit_s: float | None
 
 
+class Quota(NamedTuple):
+    """What was left of the data package, in bytes, as the operator said; ts is when."""
+
+    ts: float
+    left_bytes: float
+
+
 class PageContent(NamedTuple):
     """The page. since_ts None: not known. cause: a word of the contract's causes, or a state's own word.
 
@@ -49,6 +56,7 @@ class PageContent(NamedTuple):
     speed: Speed | None
     meeting: bool | None
     quota_spent: bool
+    quota: Quota | None
     contact_name: str
     contact_phone: str
     data_ts: float | None
@@ -60,4 +68,5 @@ class PageContent(NamedTuple):
         """Return it for programs: `sinyal page --json`."""
         days = [{**day._asdict(), "known_h": round(day.known_h, 2)} for day in self.days]
         speed = None if self.speed is None else self.speed._asdict()
-        return {**self._asdict(), "days": days, "speed": speed}
+        quota = None if self.quota is None else self.quota._asdict()
+        return {**self._asdict(), "days": days, "speed": speed, "quota": quota}

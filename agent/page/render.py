@@ -132,6 +132,10 @@ def _more(content: PageContent) -> list[str]:
     lines = []
     if content.quota_spent:
         lines.append(_("Data package: probably used up"))
+    elif content.quota is not None:
+        text = _("Left of the data package: {amount} ({date})")
+        amount = screen.amount(content.quota.left_bytes)
+        lines.append(text.format(amount=amount, date=long_date(content.quota.ts)))
     if content.meeting is not None:
         verdict = _("enough") if content.meeting else _("not enough")
         lines.append(_("For a video meeting: {verdict}").format(verdict=verdict))

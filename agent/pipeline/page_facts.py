@@ -24,10 +24,12 @@ def page_facts(connection: sqlite3.Connection, correct: Correct, now_ts: float) 
     """Return the spans and outages of the last days in true time, and the last speed test.
 
     spans: [from_ts, to_ts, known]. outages: [start_ts, end_ts or None, kind, cause, inferred, is_over,
-    is_one_boot]. speed: [ts, down_kbit_s, up_kbit_s] or None. What has no known time is left out.
+    is_one_boot]. speed: [ts, down_kbit_s, up_kbit_s] or None. quota: [ts, bytes left] as the operator last
+    said in these days, or None. What has no known time is left out.
     """
     spans: list[list[Any]] = []
     outages: list[list[Any]] = []
+    quota: list[Any] | None = None
     if tables.exist(connection):
         for span in tables.spans(connection):
             from_ts, _quality = dated(Edge(span.boot, span.from_s), correct)
@@ -38,9 +40,11 @@ def page_facts(connection: sqlite3.Connection, correct: Correct, now_ts: float) 
             is_placed = one.start_ts is not None and (end_ts is not None or not one.is_over)
             if is_placed and (end_ts is None or end_ts > now_ts - _SINCE_S):
                 outages.append(_listed(one, end_ts))
+                left = one.outage.evidence.get("operator_left_bytes")
+                quota = quota if left is None else [one.start_ts, left]
     tests = (test for test in newest_tests(connection, _NEWEST_TESTS) if test["down_kbit_s"])
     speed = next(([test["ts"], test["down_kbit_s"], test["up_kbit_s"]] for test in tests), None)
-    return {"spans": spans[-_MOST_LISTED:], "outages": outages, "speed": speed}
+    return {"spans": spans[-_MOST_LISTED:], "outages": outages, "speed": speed, "quota": quota}
 
 
 def _listed(one: DatedOutage, end_ts: int | None) -> list[Any]:

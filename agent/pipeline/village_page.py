@@ -9,7 +9,7 @@ from agent.errors import SinyalError
 from agent.link.availability import Availability, availability
 from agent.link.availability import Day as CalendarDay
 from agent.link.outage import DatedOutage
-from agent.page.content import Day, PageContent, Speed, State
+from agent.page.content import Day, PageContent, Quota, Speed, State
 from agent.pipeline.control_client import ask_daemon
 from agent.pipeline.link_history import correct_all
 from agent.pipeline.page_facts import DAYS, outages_in, page_facts, spans_in
@@ -22,7 +22,7 @@ SILENT_SLOTS = 3
 SILENT_AT_LEAST_S = 300.0
 """A reading older than three intervals, and than this, says nothing of now."""
 
-NO_FACTS: Mapping[str, Any] = {"spans": [], "outages": [], "speed": None}
+NO_FACTS: Mapping[str, Any] = {"spans": [], "outages": [], "speed": None, "quota": None}
 
 
 def page_content(values: Mapping[str, Any]) -> PageContent:
@@ -59,7 +59,7 @@ def content_of(
     state, cause, since_ts = _state(shown, reading, outage, outages, runs=runs, now_ts=now_ts)
     is_now = state != "unknown"
     meeting = (shown.get("internet") or {}).get("meeting") or {}
-    speed = facts.get("speed")
+    speed, quota = facts.get("speed"), facts.get("quota")
     return PageContent(
         place=values["gateway.site_name"],
         kode_desa=values["gateway.kode_desa"],
@@ -73,6 +73,7 @@ def content_of(
         speed=None if speed is None else Speed(*speed),
         meeting=meeting.get("enough") if state == "on" else None,
         quota_spent=is_now and bool(outage and outage.get("cause") == "quota"),
+        quota=None if quota is None else Quota(*quota),
         contact_name=values["page.contact_name"],
         contact_phone=values["page.contact_phone"],
         data_ts=reading.get("ts"),

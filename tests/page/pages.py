@@ -32,6 +32,7 @@ FACTS: dict[str, Any] = {
         [TODAY_TS - DAY_S + 10_000, TODAY_TS - DAY_S + 13_600, "link", "weak_signal", False, True, True],
     ],
     "speed": [NOW_TS - 40_000, 4213.0, 1100.0],
+    "quota": [NOW_TS - 40_000, 3_200_000_000],
 }
 
 

@@ -123,6 +123,7 @@ def test_the_bars_are_the_hours_of_seven_days() -> None:
         (pytest.approx(9.21), 0, 0),
     ]
     page = PAGES["id", "works"]
+    assert "Sisa paket data: 3,2 GB (Sabtu, 28 November 2026)" in Read(page).text
     widths = [float(width) for width in re.findall(r'class="up" style="width:([0-9.]+)%', page)]
     assert widths == [100, 75, 87.5, 100, 95.8, 38.4]
     text = Read(page).text
