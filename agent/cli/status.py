@@ -5,7 +5,6 @@ once on a small router, so it takes the values of the configuration by name, wit
 """
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Mapping
@@ -55,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the status; return 1 when something is wrong, a daemon that does not run included."""
     looked = look(args)
     if args.json:
+        import json
+
         print(json.dumps(document(looked), ensure_ascii=False))
     else:
         print(title(looked.values))

@@ -56,7 +56,9 @@ def content_of(
     reading = shown.get("reading") or {}
     outages = outages_in(facts)
     outage = (shown.get("internet") or {}).get("outage")
-    state, cause, since_ts = _state(shown, reading, outage, outages, runs=runs, now_ts=now_ts)
+    state, cause, since_ts = _state(shown, reading, outage, runs=runs, now_ts=now_ts)
+    if state == "on":
+        since_ts = _on_since_ts(facts, outages)
     is_now = state != "unknown"
     meeting = (shown.get("internet") or {}).get("meeting") or {}
     speed, quota = facts.get("speed"), facts.get("quota")
@@ -87,12 +89,11 @@ def _state(
     shown: Mapping[str, Any],
     reading: Mapping[str, Any],
     outage: Mapping[str, Any] | None,
-    outages: Sequence[DatedOutage],
     *,
     runs: bool,
     now_ts: float,
 ) -> tuple[State, str, float | None]:
-    """Return whether the village has internet, why, and since when."""
+    """Return whether the village has internet, why, and since when it has none or nobody knows."""
     ts = reading.get("ts")
     if runs and ts is None:
         return "unknown", "starting", None
@@ -105,8 +106,14 @@ def _state(
     link_up = reading.get("link_up")
     if link_up is None:
         return "unknown", "starting", None
+    return "on", "" if link_up else "checking", None
+
+
+def _on_since_ts(facts: Mapping[str, Any], outages: Sequence[DatedOutage]) -> float | None:
+    """Return when the last outage ended; without one, since when the link is watched."""
     ended = [one.end_ts for one in outages if one.end_ts is not None and _was_felt(one)]
-    return "on", "" if link_up else "checking", max(ended, default=None)
+    watched = (from_ts for from_ts, _to_ts, _known in facts["spans"])
+    return max(ended) if ended else min(watched, default=None)
 
 
 def _was_felt(one: DatedOutage) -> bool:

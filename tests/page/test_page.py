@@ -8,7 +8,7 @@ from agent.language import use_language
 from agent.page.folder import put_page
 from agent.page.render import MOST_BYTES, page_of
 from tests.cli.gateway_seen import NOW_TS
-from tests.page.pages import content, every_page, outage
+from tests.page.pages import FACTS, content, every_page, outage
 
 JARGON = [
     line
@@ -148,6 +148,12 @@ def test_an_old_reading_says_nothing_of_now() -> None:
     old = content({"reading": {"ts": NOW_TS - 1000}})
     assert (old.state, old.cause, old.since_ts) == ("unknown", "silent", NOW_TS - 1000)
     assert content({"reading": {"ts": NOW_TS + 5000}}).state == "on"
+
+
+def test_without_an_outage_it_is_on_since_it_is_watched() -> None:
+    watched = {**FACTS, "outages": []}
+    assert content(facts=watched).since_ts == FACTS["spans"][0][0]
+    assert content(facts={**watched, "spans": []}).since_ts is None
 
 
 def test_the_english_page_has_no_indonesian(tmp_path: Path) -> None:
