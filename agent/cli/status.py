@@ -71,7 +71,14 @@ def look(args: argparse.Namespace) -> Looked:
     shown = read_snapshot(runtime) or {}
     left = None if running or shown.get("reading") else _left_behind(values)
     seen = Seen(shown, left, running, time.time(), mistake.what if mistake else None, _disk(values))
-    return Looked(values, seen, status_lines(values, seen))
+    try:
+        return Looked(values, seen, status_lines(values, seen))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        # An agent of another version may show other things; the rest of the screen is true all the same.
+        seen = seen._replace(shown={})
+        text = _("what the agent shows cannot be read; it may be of another version: restart it")
+        line = Line(_("Agent"), text, "snapshot_unreadable")
+        return Looked(values, seen, [line, *status_lines(values, seen)])
 
 
 def document(looked: Looked) -> dict[str, Any]:
@@ -115,7 +122,7 @@ def document(looked: Looked) -> dict[str, Any]:
         "budget": seen.part("budget") or None,
         "disk": seen.disk,
         "last": dict(shown) or None,
-        "left": seen.left,
+        "left": seen.left or None,
     }
 
 
@@ -136,7 +143,7 @@ def _left_behind(values: Mapping[str, Any]) -> dict[str, Any] | None:
     # SQLite is not even loaded while a daemon runs, nor before one ever ran.
     from agent.pipeline.left_behind import left_behind
 
-    return left_behind(database, values)
+    return left_behind(database, values) or {}
 
 
 def _disk(values: Mapping[str, Any]) -> dict[str, Any] | None:

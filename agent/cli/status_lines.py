@@ -35,7 +35,8 @@ class Seen(NamedTuple):
     """What one look found.
 
     shown: the daemon's snapshot, {} without one. left: what it left in its database, when there is no
-    snapshot. missing: what the configuration lacks, in words. disk: `free_bytes` and `used_pct`.
+    snapshot; {} when that cannot be read, None without a database. missing: what the configuration lacks, in
+    words. disk: `free_bytes` and `used_pct`.
     """
 
     shown: Mapping[str, Any]
@@ -65,6 +66,8 @@ class Seen(NamedTuple):
             return None, self.shown.get("started_ts")
         if not self.shown and self.left is None:
             return "never_ran", None
+        if not self.shown and not self.left:
+            return "database_unreadable", None
         since_ts = self.shown.get("ts") or self.reading.get("ts")
         if self.shown:
             return ("stopped" if self.shown.get("state") == "stopped" else "ended"), since_ts
@@ -173,6 +176,7 @@ def _agent_line(seen: Seen) -> Line:
         "stopped": _("it was stopped"),
         "ended": _("it ended without a goodbye (power, kill or crash)"),
         "restarted": _("the gateway was restarted"),
+        "database_unreadable": _("not even its readings can be read; try sudo, or sinyal doctor"),
     }
     if since_ts is None:
         return Line(label, _("not running: {why}").format(why=words[why]), "daemon_not_running")

@@ -29,8 +29,13 @@ def page_content(values: Mapping[str, Any]) -> PageContent:
     """Return what the page says now. values: the configuration. Raises NoPermission for a closed folder."""
     runtime = values["paths.runtime"]
     shown = read_snapshot(runtime) or {}
-    runs = daemon_runs(runtime)
-    return content_of(values, shown, _facts(values, runs=runs), runs=runs, now_ts=time.time())
+    runs, now_ts = daemon_runs(runtime), time.time()
+    facts = _facts(values, runs=runs)
+    try:
+        return content_of(values, shown, facts, runs=runs, now_ts=now_ts)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        # An agent of another version shows other things: then its state is not known.
+        return content_of(values, {}, facts, runs=runs, now_ts=now_ts)
 
 
 def _facts(values: Mapping[str, Any], *, runs: bool) -> Mapping[str, Any]:

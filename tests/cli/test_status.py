@@ -168,6 +168,38 @@ def test_the_port_of_the_broker_follows_tls_unless_set(tmp_path: Path) -> None:
         assert f"broker.example:{port}" in sinyal("status", "--config", str(config)).stdout
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        '{"reading":5}',
+        '{"reading":{"ts":"x"}}',
+        '{"budget":"x","reading":{"ts":1}}',
+        '{"buffer":{"unsent":1}}',
+    ],
+)
+def test_a_snapshot_of_another_version_is_told_and_ends_nothing(written: str, tmp_path: Path) -> None:
+    config = gateway(tmp_path)
+    (tmp_path / "status.json").write_text(written)
+    with daemon_of(tmp_path):
+        shown = sinyal("status", "--json", "--config", str(config))
+        page = sinyal("page", "--json", "--config", str(config))
+
+    assert "snapshot_unreadable" in json.loads(shown.stdout)["problems"]
+    assert shown.returncode == 1 and shown.stderr == ""
+    assert json.loads(page.stdout)["state"] == "unknown"
+
+
+def test_a_database_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    config = gateway(tmp_path)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "sinyal.db").write_bytes(b"no database")
+
+    shown = sinyal("status", "--config", str(config), "--lang", "en")
+
+    assert "not even its readings can be read" in shown.stdout
+    assert "never run" not in shown.stdout
+
+
 def test_a_database_without_rows_is_no_fault(tmp_path: Path) -> None:
     config = gateway(tmp_path)
     (tmp_path / "state").mkdir()
