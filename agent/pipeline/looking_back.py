@@ -3,6 +3,7 @@
 Asked by the daemon for its snapshot, or by a command of a database that no daemon holds.
 """
 
+import contextlib
 import sqlite3
 import time
 from collections.abc import Callable
@@ -41,13 +42,12 @@ class LookingBack:
         """Return past_of(); outage is the one that lasts: when it changes the database is asked at once."""
         now_s = time.monotonic()
         if now_s >= self._until_s or outage != self._outage:
-            try:
+            self._outage, self._until_s = outage, now_s + AGAIN_S
+            # Beside a disk that fails, a damaged row may be met; the keeper deals with both, not a screen.
+            with contextlib.suppress(StoreUnusable, ValueError, TypeError, OverflowError):
                 self._shown = self._keeper.read(
                     lambda connection: past_of(connection, self._corrector(connection), time.time())
                 )
-            except StoreUnusable:
-                return self._shown
-            self._outage, self._until_s = outage, now_s + AGAIN_S
         return self._shown
 
 
