@@ -5,7 +5,7 @@ BIN := .venv/bin
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench soak lock translations docs format clean
+.PHONY: help run test check bench soak browser lock translations docs format clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ bench: .venv/.dev ## the numbers: bytes, microseconds, memory, rows a second, ea
 soak: .venv/.dev ## the long fault campaigns
 	@sh .ci/system-packages test
 	$(BIN)/python -m pytest -m soak --timeout=3600 $(ARGS)
+
+browser: .venv/.dev ## the village page in a real browser: small phones, a sheet of A4
+	@sh .ci/system-packages browser
+	$(BIN)/python -m pytest -m browser $(ARGS)
 
 format: .venv/.dev ## put the code in its format
 	$(BIN)/ruff format .

@@ -7,9 +7,14 @@ import _signal  # type: ignore[import-not-found]  # typeshed knows only signal
 if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
+import gc
 import sys
 
-from agent.cli.main import main
+# What is loaded stays; to search it for cycles again and again is one part in thirty of `sinyal status`.
+# main() takes it up again before the command works.
+gc.disable()
+
+from agent.cli.main import main  # noqa: E402 -- see above
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -117,6 +117,15 @@ def number(value: float, decimals: int = 0) -> str:
     return text.replace(".", ",") if current_language() == "id" else text
 
 
+def amount(bytes_: float) -> str:
+    """Return bytes in kB, MB or GB, such as "12.3 MB"."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if bytes_ >= size:
+            value = bytes_ / size
+            return f"{number(value, 0 if value >= 100 else 1)} {unit}"
+    return f"{number(bytes_ / 1e3)} kB"
+
+
 def wib(ts: float, *, seconds: bool = False) -> str:
     """Return a UTC second as date and time in WIB, such as "21 Nov 2026 09.12 WIB"."""
     at = time.gmtime(ts + WIB_OFFSET_S)

@@ -1,6 +1,7 @@
 """What a database tells while no daemon owns it: the last reading and the queue; nothing is changed."""
 
 import sqlite3
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,18 @@ from agent.buffer.history import Selection, count_all, overview, read_page
 from agent.buffer.untouched import opened_untouched
 from agent.errors import SinyalError
 
+Also = Callable[[sqlite3.Connection], Mapping[str, Any]]
 
-def peek(path: Path) -> dict[str, Any] | None:
+
+def peek(path: Path, also: Also = lambda _connection: {}) -> dict[str, Any] | None:
     """Return {"epoch", "reading", "buffer"} as the daemon's snapshot has them, or None.
 
-    None means: no database there, not readable by this user, held by a daemon, damaged, or not ours.
+    also gives what more of the file is wanted. None means: no database there, not readable by this user,
+    held by a daemon, damaged, or not ours.
     """
     try:
         with opened_untouched(path) as connection:
-            return _left_behind(connection)
+            return {**_left_behind(connection), **also(connection)}
     except SinyalError:
         return None
 

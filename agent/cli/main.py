@@ -37,6 +37,7 @@ COMMANDS = (
     ),
     Command("status", "status", N_("how the gateway is doing, on one screen"), "sinyal status"),
     Command("doctor", "doctor", N_("find what is wrong, and say what to do next"), "sinyal doctor -v"),
+    Command("watch", "watch", N_("the same, live, with the signal of the last hour"), "sinyal watch"),
     Command("budget", "budget", N_("what measuring has used of the data quota"), "sinyal budget"),
     Command("speedtest", "speedtest", N_("one bounded speed test"), "sinyal speedtest --yes"),
     Command("modem", "modem", N_("read the modem, find it, talk to it"), "sinyal modem read"),
@@ -47,6 +48,9 @@ COMMANDS = (
         "availability",
         N_("how much of a month the internet and the power were there"),
         "sinyal availability --month 2026-11",
+    ),
+    Command(
+        "page", "page", N_("the village page: write it, or show it on the network"), "sinyal page --serve"
     ),
     Command("config", "config", N_("check, show or change the configuration"), "sinyal config check"),
     Command("identity", "identity", N_("who this gateway is; numbers masked"), "sinyal identity"),
@@ -120,6 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parse(arguments)
         args.configuration = configuration
         module = importlib.import_module(f"agent.cli.{args.module}")
+        gc.enable()
         with _interruptible():
             code = int(module.run(args))
             if sys.stdout is not None:  # it is None when the shell closed it (>&-)

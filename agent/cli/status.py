@@ -5,37 +5,44 @@ once on a small router, so it takes the values of the configuration by name, wit
 """
 
 import argparse
-import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agent import __version__, screen
-from agent.config.keys import DEFAULTS, effective_port
+from agent import __version__
+from agent.cli.status_lines import Line, Seen, status_lines, title, written
+from agent.config.keys import DEFAULTS
 from agent.errors import ConfigMistake
-from agent.language import _, ngettext
+from agent.language import _
 from agent.pipeline.snapshot import daemon_runs, read_snapshot
 
-LABEL_WIDTH = 11
-BAR_WIDTH = 20
-TEXT_COLUMNS = screen.COLUMNS - LABEL_WIDTH - 2
-MAX_TEXT_LINES = 3
-SEPARATOR = " · "
+DATABASE_NAME = "sinyal.db"
 
-STALE_SLOTS = 3
-"""A reading older than this many intervals is old news."""
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "power": ("mains_present", "battery_v", "battery_pct", "undervoltage"),
+    "modem": ("modem_state", "modem_temperature_c"),
+    "sim": ("sim_state",),
+    "network": ("registration", "operator_name", "operator_mccmnc", "access_technology", "band"),
+    "signal": ("signal_class", "rsrp_dbm", "rsrq_db", "sinr_db", "rscp_dbm", "rssi_dbm"),
+    "board": ("cpu_pct", "mem_used_pct", "soc_temp_c"),
+    "clock": ("ts_quality", "clock_offset_s"),
+}
+"""The fields of the last reading in the document of --json, null where not known."""
 
-STALE_AT_LEAST_S = 30
 
+class Looked(NamedTuple):
+    """One look at the gateway: what was seen, the lines of the screen, and the exit code."""
 
-class Line(NamedTuple):
-    """One line of the screen. problem is None, or the short name under which --json lists it."""
+    values: Mapping[str, Any]
+    seen: Seen
+    lines: list[Line]
 
-    label: str
-    text: str
-    problem: str | None = None
+    @property
+    def problems(self) -> list[str]:
+        """Return the short names of what is wrong."""
+        return [line.problem for line in self.lines if line.problem]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,29 +52,78 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the status; return 1 when something is wrong, a daemon that does not run included."""
+    looked = look(args)
+    if args.json:
+        import json
+
+        print(json.dumps(document(looked), ensure_ascii=False))
+    else:
+        print(title(looked.values))
+        print("\n".join(written(looked.lines)))
+    return 1 if looked.problems else 0
+
+
+def look(args: argparse.Namespace) -> Looked:
+    """Look at the gateway now."""
     values, mistake = _configuration(args)
     runtime = values["paths.runtime"]
     running = daemon_runs(runtime)
     shown = read_snapshot(runtime) or {}
-    left = None if running or shown.get("reading") else _left_behind(values["paths.state"])
-    now_ts = time.time()
-    lines = _lines(values, mistake, shown, running=running, left=left, now_ts=now_ts)
-    problems = [line.problem for line in lines if line.problem]
-    if args.json:
-        document = {
-            "version": __version__,
-            "gateway_id": values["gateway.id"],
-            "kode_desa": values["gateway.kode_desa"],
-            "site_name": values["gateway.site_name"],
-            "running": running,
-            "problems": problems,
-            "last": shown or None,
-            "left": left,
-        }
-        print(json.dumps(document, ensure_ascii=False))
-    else:
-        _print(values, lines)
-    return 1 if problems else 0
+    left = None if running or shown.get("reading") else _left_behind(values)
+    seen = Seen(shown, left, running, time.time(), mistake.what if mistake else None, _disk(values))
+    try:
+        return Looked(values, seen, status_lines(values, seen))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        # An agent of another version may show other things; the rest of the screen is true all the same.
+        seen = seen._replace(shown={})
+        text = _("what the agent shows cannot be read; it may be of another version: restart it")
+        line = Line(_("Agent"), text, "snapshot_unreadable")
+        return Looked(values, seen, [line, *status_lines(values, seen)])
+
+
+def document(looked: Looked) -> dict[str, Any]:
+    """Return the document of --json; its keys are a promise."""
+    values, seen = looked.values, looked.seen
+    shown, reading = seen.shown, seen.reading
+    link, internet = shown.get("link") or {}, seen.internet
+    why, since_ts = seen.agent()
+    queue = seen.part("buffer")
+    oldest_ts = queue.get("oldest_unsent_ts")
+    fields = {group: {name: reading.get(name) for name in names} for group, names in GROUPS.items()}
+    fields["modem"] |= {name: (shown.get("modem") or {}).get(name) for name in ("manufacturer", "model")}
+    return {
+        "version": __version__,
+        "gateway_id": values["gateway.id"],
+        "kode_desa": values["gateway.kode_desa"],
+        "site_name": values["gateway.site_name"],
+        "running": seen.running,
+        "problems": looked.problems,
+        "agent": {"since_ts": since_ts, "why_not_running": why},
+        "reading_ts": reading.get("ts"),
+        **fields,
+        "internet": {
+            "up": seen.internet_is_up(),
+            "since_ts": seen.internet_since_ts(),
+            "outage": internet.get("outage"),
+        },
+        "outages_today": seen.outages_today(),
+        "centre": {
+            "host": values["broker.host"] or None,
+            "state": link.get("state") if seen.running else None,
+            "since_ts": link.get("since_ts") if seen.running else None,
+            "last_sent_ts": link.get("last_ack_ts"),
+            "problem": link.get("last_problem_code") if seen.running else None,
+        },
+        "queue": {
+            "unsent": queue.get("unsent"),
+            "oldest_ts": oldest_ts,
+            "oldest_age_s": None if oldest_ts is None else max(0, round(seen.now_ts - oldest_ts)),
+        },
+        "budget": seen.part("budget") or None,
+        "disk": seen.disk,
+        "last": dict(shown) or None,
+        "left": seen.left or None,
+    }
 
 
 def _configuration(args: argparse.Namespace) -> tuple[Mapping[str, Any], ConfigMistake | None]:
@@ -80,240 +136,22 @@ def _configuration(args: argparse.Namespace) -> tuple[Mapping[str, Any], ConfigM
         return DEFAULTS, mistake
 
 
-def _left_behind(state: Path) -> dict[str, Any] | None:
-    database = state / "sinyal.db"
+def _left_behind(values: Mapping[str, Any]) -> dict[str, Any] | None:
+    database: Path = values["paths.state"] / DATABASE_NAME
     if not os.access(database, os.F_OK):
         return None
     # SQLite is not even loaded while a daemon runs, nor before one ever ran.
-    from agent.buffer.peek import peek
+    from agent.pipeline.left_behind import left_behind
 
-    return peek(database)
-
-
-def _lines(
-    values: Mapping[str, Any],
-    mistake: ConfigMistake | None,
-    shown: Mapping[str, Any],
-    *,
-    running: bool,
-    left: Mapping[str, Any] | None,
-    now_ts: float,
-) -> list[Line]:
-    reading = shown.get("reading") or (left or {}).get("reading") or {}
-    lines = []
-    if mistake is not None:
-        lines.append(Line(_("Settings"), mistake.what, "not_configured"))
-    lines.append(_agent_line(shown, left, running=running))
-    lines.append(_reading_line(reading, shown, running=running, now_ts=now_ts))
-    if reading:
-        lines += [
-            _modem_line(reading, shown),
-            _sim_line(reading),
-            _network_line(reading),
-            _signal_line(reading),
-        ]
-        lines += [_host_line(reading)]
-    if running and shown.get("internet"):
-        lines.append(_internet_line(shown["internet"], reading))
-    lines += _link_lines(values, shown, running=running)
-    lines += _queue_lines(shown, left, now_ts=now_ts)
-    return lines
+    return left_behind(database, values) or {}
 
 
-def _agent_line(shown: Mapping[str, Any], left: Mapping[str, Any] | None, *, running: bool) -> Line:
-    label = _("Agent")
-    if running:
-        since = screen.wib(shown["started_ts"]) if "started_ts" in shown else _("just now")
-        return Line(label, _("running since {when}").format(when=since))
-    if shown.get("state") == "stopped":
-        why = _("it was stopped")
-    elif shown:
-        why = _("it ended without a goodbye (power, kill or crash)")
-    elif left is None:
-        return Line(label, _("not running; it has never run here"), "daemon_not_running")
-    else:
-        why = _("the gateway was restarted")
-    when = shown.get("ts") or ((left or {}).get("reading") or {}).get("ts")
-    if when is None:
-        return Line(label, _("not running: {why}").format(why=why), "daemon_not_running")
-    text = _("not running since {when}: {why}").format(when=screen.wib(when), why=why)
-    return Line(label, text, "daemon_not_running")
-
-
-def _reading_line(
-    reading: Mapping[str, Any], shown: Mapping[str, Any], *, running: bool, now_ts: float
-) -> Line:
-    label = _("Reading")
-    ts = reading.get("ts")
-    if ts is None:
-        return Line(label, _("none yet"))
-    text = screen.wib(ts, seconds=True)
-    if reading.get("ts_quality") == "unset":
-        text += " " + _("(clock not certain yet)")
-    age = now_ts - ts
-    stale = running and age > max(STALE_AT_LEAST_S, STALE_SLOTS * float(shown.get("interval_s", 60)))
-    if stale:
-        text += " " + _("({age} old)").format(age=screen.span(age))
-    problem = "reading_stale" if stale else None
-    if shown.get("store_problem"):
-        return Line(label, _("not stored: {what}").format(what=shown["store_problem"]), "not_stored")
-    return Line(label, text, problem)
-
-
-def _modem_line(reading: Mapping[str, Any], shown: Mapping[str, Any]) -> Line:
-    state = reading.get("modem_state")
-    modem = shown.get("modem") or {}
-    name = " ".join(str(modem[part]) for part in ("manufacturer", "model") if modem.get(part))
-    temperature = reading.get("modem_temperature_c")
-    warm = f"{screen.number(temperature, 1)} °C" if temperature is not None else ""
-    problem = None if state in ("ok", "restarted") else f"modem_{state}"
-    return Line(_("Modem"), screen.fit((screen.word("modem_state", state), name, warm), 66), problem)
-
-
-def _sim_line(reading: Mapping[str, Any]) -> Line:
-    state = reading.get("sim_state")
-    problem = None if state in (None, "ready") else f"sim_{state}"
-    return Line(_("SIM card"), screen.word("sim_state", state), problem)
-
-
-def _network_line(reading: Mapping[str, Any]) -> Line:
-    registration = reading.get("registration")
-    technology = str(reading.get("access_technology") or "")
-    code = reading.get("operator_mccmnc")
-    operator = " ".join(
-        part for part in (str(reading.get("operator_name") or ""), f"({code})" if code else "") if part
-    )
-    parts = (
-        screen.word("registration", registration),
-        operator,
-        screen.TECHNOLOGIES.get(technology, ""),
-        str(reading.get("band") or ""),
-    )
-    problem = None if registration in (None, "home", "roaming") else f"registration_{registration}"
-    return Line(_("Network"), screen.fit(parts, 66), problem)
-
-
-def _signal_line(reading: Mapping[str, Any]) -> Line:
-    signal_class = reading.get("signal_class")
-    level = screen.level_bar(dict(reading), BAR_WIDTH)
-    text = screen.word("signal_class", signal_class)
-    if level is not None:
-        text = f"[{level[1]}] {level[0]}  {text}"
-    problem = "no_service" if signal_class == "none" else None
-    return Line(_("Signal"), text, problem)
-
-
-def _host_line(reading: Mapping[str, Any]) -> Line:
-    shares = (
-        (_("processor"), "cpu_pct"),
-        (_("memory"), "mem_used_pct"),
-        (_("disk"), "disk_used_pct"),
-    )
-    parts = [f"{name} {reading[field]:.0f} %" for name, field in shares if reading.get(field) is not None]
-    if reading.get("soc_temp_c") is not None:
-        parts.append(f"{screen.number(reading['soc_temp_c'], 1)} °C")
-    return Line(_("Board"), screen.fit(parts, 66) or "-")
-
-
-def _internet_line(internet: Mapping[str, Any], reading: Mapping[str, Any]) -> Line:
-    label = _("Internet")
-    outage = internet.get("outage")
-    if not outage:
-        link_up = reading.get("link_up")
-        if link_up is None:
-            return Line(label, _("not known yet"))
-        return Line(label, _("works") if link_up else _("the last probes got no answer"))
-    # Only while something is wrong: the words cost time to load.
-    from agent.cli.cause_words import cause_words
-
-    when = screen.wib(outage["start_ts"]) if outage.get("start_ts") else "-"
-    if outage["kind"] == "link":
-        text, problem = _("down since {when}: {cause}"), "internet_down"
-    else:
-        text, problem = _("reports to the centre are late since {when}: {cause}"), "reports_late"
-    return Line(label, screen.fit((text.format(when=when, cause=cause_words(outage)),), 66), problem)
-
-
-def _link_lines(values: Mapping[str, Any], shown: Mapping[str, Any], *, running: bool) -> list[Line]:
-    label = _("Centre")
-    host = values["broker.host"]
-    if not host:
-        return [Line(label, _("no broker configured; readings stay on this gateway"))]
-    link = shown.get("link") or {}
-    where = f"{host}:{effective_port(values['broker.port'], tls=values['broker.tls'])}"
-    if not running or not link:
-        return [Line(label, _("{where}, not connected").format(where=where))]
-    if link.get("state") != "connected" or link.get("last_problem"):
-        # The problem names the address itself.
-        why = link.get("last_problem") or _("{where}, connecting").format(where=where)
-        is_refused = link.get("state") == "connected" and link.get("last_problem_code")
-        problem = str(link["last_problem_code"]) if is_refused else "not_connected"
-        return [Line(label, str(why), problem), *_reconnects(link)]
-    last = link.get("last_ack_ts")
-    sent = _("last sent {when}").format(when=screen.wib(last)) if last else _("nothing sent yet")
-    text = SEPARATOR.join((_("{where}, connected").format(where=where), sent))
-    return [Line(label, text), *_reconnects(link)]
-
-
-def _reconnects(link: Mapping[str, Any]) -> list[Line]:
-    """Return how often the link came back, and why it last went away unless the line above says so."""
-    reconnects = max(0, int(link.get("connects") or 0) - 1)
-    parts = []
-    if reconnects:
-        text = ngettext("connected again {n} time", "connected again {n} times", reconnects)
-        parts.append(text.format(n=reconnects))
-    reason, reason_ts = link.get("last_reason"), link.get("last_reason_ts")
-    if reason and reason_ts and not link.get("last_problem"):
-        text = _("last trouble {when}: {why}")
-        parts.append(text.format(when=screen.wib(reason_ts), why=reason))
-    return [Line("", part) for part in parts]
-
-
-def _queue_lines(
-    shown: Mapping[str, Any], left: Mapping[str, Any] | None, *, now_ts: float
-) -> Iterator[Line]:
-    queue = shown.get("buffer") or (left or {}).get("buffer")
-    if not queue:
-        yield Line(_("Queue"), _("not known"))
-        return
-    unsent, quarantined = queue["unsent"], queue.get("quarantined", 0)
-    parts = [_("{n} waiting").format(n=unsent)]
-    oldest = queue.get("oldest_unsent_ts")
-    if oldest is not None:
-        parts[0] += ", " + _("oldest {age}").format(age=screen.span(now_ts - oldest))
-    parts.append(_("{n} sent").format(n=queue["stored"] - unsent - quarantined))
-    if queue.get("events_unsent"):
-        parts.append(_("{n} events waiting").format(n=queue["events_unsent"]))
-    yield Line(_("Queue"), SEPARATOR.join(parts))
-    # Seldom, and then worth a line of their own; `sinyal buffer stats` has them always.
-    fates = (
-        (quarantined, _("{n} refused by the broker")),
-        (queue.get("folded"), _("{n} folded")),
-        (queue.get("dropped"), _("{n} dropped")),
-    )
-    seldom = [text.format(n=count) for count, text in fates if count]
-    if seldom:
-        yield Line("", SEPARATOR.join((*seldom, "sinyal buffer stats")))
-
-
-def _print(values: Mapping[str, Any], lines: list[Line]) -> None:
-    names = (values[f"gateway.{key}"] for key in ("id", "site_name", "kode_desa"))
-    print(screen.fit((f"Sinyal {__version__}", *names)))
-    for line in lines:
-        mark = "!" if line.problem else " "
-        first, *rest = _wrapped(line.text)
-        print(f"{mark} {line.label:<{LABEL_WIDTH}}{first}")
-        for text in rest:
-            print(f"{'':<{LABEL_WIDTH + 2}}{text}")
-
-
-def _wrapped(text: str) -> list[str]:
-    """Return a text in at most MAX_TEXT_LINES lines; the last one is cut."""
-    lines: list[str] = []
-    while len(text) > TEXT_COLUMNS and len(lines) < MAX_TEXT_LINES - 1:
-        # A word longer than a line, such as a host name, is cut in the middle.
-        ends = (text.rfind(sign, 1, TEXT_COLUMNS + len(sign)) for sign in (SEPARATOR, " "))
-        at = next((end for end in ends if end > 0), TEXT_COLUMNS)
-        lines.append(text[:at])
-        text = text[at:].removeprefix(SEPARATOR).strip()
-    return [*lines, screen.fit((text,), TEXT_COLUMNS)]
+def _disk(values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return how full the disk of the readings is now, None when it cannot be told."""
+    try:
+        disk = os.statvfs(values["paths.state"])
+    except OSError:
+        return None
+    usable = disk.f_blocks - disk.f_bfree + disk.f_bavail
+    used_pct = round(100 * (1 - disk.f_bavail / usable)) if usable else None
+    return {"free_bytes": disk.f_bavail * disk.f_frsize, "used_pct": used_pct}

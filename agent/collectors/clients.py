@@ -58,7 +58,7 @@ class ClientsCollector:
 
     def collect(self) -> ClientsReading:
         """Return how many devices are there now."""
-        interface = self._interface if self._interface != "auto" else self._first_bridge()
+        interface = lan_interface(self._interface, self._network_class)
         if not interface:
             return ClientsReading(None)
         tables = [self._bridged(interface), self._answering(interface), self._stations(interface)]
@@ -66,10 +66,6 @@ class ClientsCollector:
         if asked:
             return ClientsReading(len(set().union(*asked)))
         return ClientsReading(self._leased())
-
-    def _first_bridge(self) -> str:
-        bridges = sorted(folder.parent.name for folder in self._network_class.glob("*/bridge"))
-        return "br-lan" if "br-lan" in bridges else next(iter(bridges), "")
 
     def _bridged(self, interface: str) -> set[str] | None:
         try:
@@ -120,6 +116,14 @@ class ClientsCollector:
             if len(words) >= 4 and words[0].isdigit() and (words[0] == "0" or int(words[0]) > now):
                 clients.add(words[1].lower())
         return len(clients)
+
+
+def lan_interface(configured: str, network_class: Path = NETWORK_CLASS) -> str:
+    """Return the interface of the village network: for "auto" br-lan, else the first bridge, else ""."""
+    if configured != "auto":
+        return configured
+    bridges = sorted(folder.parent.name for folder in network_class.glob("*/bridge"))
+    return "br-lan" if "br-lan" in bridges else next(iter(bridges), "")
 
 
 def _lines(file: Path) -> list[str]:

@@ -144,6 +144,18 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         ),
         "ca_file": FilePath("Certificate of that server's CA", default=None),
     },
+    "page": {
+        "folder": FilePath('Folder of the village page; "" = none', default=None),
+        "interval_s": Number("Seconds from one writing of the page to the next", 30, 86400, default=300),
+        "contact_name": Text(
+            "Whom the village calls", N_("one line of at most 100 characters"), pattern=".{1,100}"
+        ),
+        "contact_phone": Text(
+            "Their telephone number",
+            N_('"" or digits like "0812-3456-7890", at most 20 characters'),
+            pattern=r"[+]?[0-9][0-9 .-]{3,18}",
+        ),
+    },
     "link": {
         "targets": Targets("Hosts to probe; [] = the broker and 1.1.1.1"),
         "probe_interval_s": Number("Seconds in which three small probes are sent", 1, 3600, default=60),

@@ -187,6 +187,17 @@ class ThroughputConfig(_Section):
 
 
 @dataclass(frozen=True, slots=True)
+class PageConfig(_Section):
+    """`[page]`: the village page. Without a folder the agent writes none."""
+
+    section = "page"
+    folder: Path | None = DEFAULTS["page.folder"]
+    interval_s: float = DEFAULTS["page.interval_s"]
+    contact_name: str = DEFAULTS["page.contact_name"]
+    contact_phone: str = DEFAULTS["page.contact_phone"]
+
+
+@dataclass(frozen=True, slots=True)
 class LinkConfig(_Section):
     """`[link]`: how the internet is watched, and what a video meeting needs of it.
 
@@ -223,6 +234,7 @@ class Config:
     lan: LanConfig = LanConfig()
     budget: BudgetConfig = BudgetConfig()
     throughput: ThroughputConfig = ThroughputConfig()
+    page: PageConfig = PageConfig()
     link: LinkConfig = LinkConfig()
 
     def effective_commit_interval_s(self) -> float:

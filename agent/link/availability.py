@@ -44,6 +44,21 @@ class Month(NamedTuple):
         return _first_ts(self), _first_ts(self.following)
 
 
+class Day(NamedTuple):
+    """A day of Western Indonesian Time, counted from 1970-01-01."""
+
+    number: int
+
+    def __str__(self) -> str:
+        """Return it as YYYY-MM-DD."""
+        return time.strftime("%Y-%m-%d", time.gmtime(self.number * 86400))
+
+    def stretch(self) -> Stretch:
+        """Return its first UTC second and that of the following one."""
+        begins = float(self.number * 86400 - WIB_OFFSET_S)
+        return begins, begins + 86400
+
+
 def month_of(text: str) -> Month:
     """Return the month that "YYYY-MM" names; raises UsageMistake."""
     year, dash, month = text.partition("-")
@@ -71,7 +86,7 @@ def _first_ts(month: Month) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """One month. All in seconds; the three ratios are None while nothing is known to tell them by.
+    """One month, or one day. All in seconds; the three ratios are None while nothing tells them.
 
     calendar_s = up_s + down_s + power_off_s + unknown_s. link_down_s: of outages longer than 300 s only.
     powered_s: the gateway had power. outages: how many began or lasted in the month, down ones only.
@@ -102,9 +117,14 @@ class Availability:
 
 
 def availability(
-    month: Month, spans: Iterable[Span], outages: Sequence[DatedOutage], correct: Correct, *, now_ts: float
+    month: Month | Day,
+    spans: Iterable[Span],
+    outages: Sequence[DatedOutage],
+    correct: Correct,
+    *,
+    now_ts: float,
 ) -> Availability:
-    """Return the figures of a month; now_ts ends a month that still runs, and an outage that lasts."""
+    """Return the figures of a month or a day; now_ts ends one that still runs, and an outage that lasts."""
     begins, ends = month.stretch()
     window = (begins, max(begins, min(ends, now_ts)))
     calendar_s = window[1] - window[0]

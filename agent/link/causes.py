@@ -7,7 +7,7 @@ or None, was not found out, and meets no need but one that says so. Where each c
     mains_present · boot_changed · clean_stop · agent_gap   the gap between two readings
     modem_expected · modem_state · sim_state · registration · signal_class   a fresh reading of the modem
     default_route · ip_address                              the routes and the uplink's interface
-    operator_says_spent                                     the operator's reply to a USSD code
+    operator_says_spent · operator_left_bytes               the operator's reply to a USSD code
     redirected · refused_everywhere · addresses_answer · names_resolve      see `checks`
     report_problem · broker_fails · clock_trusted           the connection to the broker; the system clock
 """

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from agent.config.rules import split_operator_code
 
 _REPLY = re.compile(r'\+CUSD: *([0-5])(?:, *"(.*?)"(?:, *([0-9]+))?)?\s*$', re.DOTALL)
+_LEFT = re.compile(r"(?:sisa|remaining|left)[^0-9\n]{0,40}([0-9][0-9.,]*) ?([KMGT]B)", re.IGNORECASE)
+_UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 _UCS2_SCHEMES = (8, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 72)
 
 
@@ -26,6 +28,19 @@ def says_spent(lines: Iterable[str], pattern: str) -> bool | None:
     """Return whether a reply holds the words of a used-up package, None when there is no reply."""
     text = reply_text(lines)
     return None if text is None else re.search(pattern, text, re.IGNORECASE) is not None
+
+
+def left_bytes(lines: Iterable[str]) -> int | None:
+    """Return how much of the package a reply says is left, None when it names no amount after that word."""
+    found = _LEFT.search(reply_text(lines) or "")
+    if found is None:
+        return None
+    # "1.024 MB" is a thousand, "1.5 GB" one and a half; Indonesian texts have it the other way round as well.
+    number = re.sub(r"[.,](?=[0-9]{3}(?![0-9]))", "", found[1]).replace(",", ".")
+    try:
+        return round(float(number) * _UNITS[found[2].upper()])
+    except ValueError:
+        return None
 
 
 def reply_text(lines: Iterable[str]) -> str | None:

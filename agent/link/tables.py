@@ -109,9 +109,13 @@ def open_outages(connection: sqlite3.Connection) -> list[Outage]:
     return [_outage(found)[1] for found in connection.execute(query)]
 
 
-def outages(connection: sqlite3.Connection, correct: Correct, *, untold: bool = False) -> list[DatedOutage]:
-    """Return all outages in true time, the oldest first; untold: only those over and not sent as an event."""
+def outages(
+    connection: sqlite3.Connection, correct: Correct, *, untold: bool = False, newest: int = KEPT_OUTAGES
+) -> list[DatedOutage]:
+    """Return the outages in true time, the oldest first; untold: only those over and not sent as an event."""
     chosen = "WHERE told = 0 AND end_boot IS NOT NULL" if untold else ""
+    if newest < KEPT_OUTAGES:
+        chosen = f"WHERE number > (SELECT max(number) FROM outages) - {newest:d}"  # noqa: S608 -- a number
     query = f"SELECT {_COLUMNS} FROM outages {chosen} ORDER BY number"  # noqa: S608 -- fixed
     return [_dated(*_outage(found), correct) for found in connection.execute(query).fetchall()]
 

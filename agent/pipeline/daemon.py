@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import logging
 import os
+import sqlite3
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -25,15 +26,18 @@ from agent.contract.catalogue import catalogue
 from agent.enrolment.board import ROOT, standing
 from agent.errors import ConfigMistake, NoPermission, SinyalError, StoreUnusable
 from agent.language import _
+from agent.link.tables import Correct
 from agent.modem.network_time import LATEST_AFTER_FLOOR_S
 from agent.modem.poll import ModemPoller
 from agent.pipeline.agent_reading import AgentCollector
 from agent.pipeline.buffer_control import buffer_answerers
 from agent.pipeline.control import ControlServer
 from agent.pipeline.link_control import link_answerers
-from agent.pipeline.link_watch import LinkWatch
+from agent.pipeline.link_watch import LinkWatch, corrector
+from agent.pipeline.looking_back import LookingBack
 from agent.pipeline.measuring import Measuring
 from agent.pipeline.modem_control import modem_answerers
+from agent.pipeline.page_writer import PageWriter, page_answerers
 from agent.pipeline.sampler import Sampler
 from agent.pipeline.snapshot import DaemonLock, shown_link, shown_queue, write_snapshot
 from agent.pipeline.state_lock import StateLock
@@ -105,6 +109,8 @@ class Daemon:
             rates_kbit_s=self._measuring.last_rates_kbit_s,
             may_probe=self._measuring.ledger.may_probe,
         )
+        self._past = LookingBack(self._keeper, self._corrector)
+        self._page = PageWriter(config.page, file, self._link.outage_now)
         self._measuring.ledger.watch("mqtt", lambda: self._forwarder.health().wire_bytes)
         self._measuring.ledger.watch("probes", self._link.bytes_used)
         self._control = ControlServer(
@@ -114,6 +120,7 @@ class Daemon:
                 **buffer_answerers(self._keeper, state / DATABASE_NAME, config.buffer.max_bytes),
                 **self._measuring.answerers(),
                 **link_answerers(self._keeper, self._link),
+                **page_answerers(self._keeper, self._corrector),
             },
         )
         self._provisioned_ts = newest_file_ts(
@@ -149,6 +156,9 @@ class Daemon:
             hear_time=self._clock.hear_from_centre,
             may_send_readings=self._measuring.ledger.may_send_readings,
         )
+
+    def _corrector(self, connection: sqlite3.Connection) -> Correct:
+        return corrector(connection, self._keeper.boot)
 
     def _reports(self) -> tuple[str, str | None]:
         health = self._forwarder.health()
@@ -191,6 +201,7 @@ class Daemon:
                 self._open_database()
             else:
                 self._measuring.tick()
+                self._page.tick()
             self._forwarder.look_after()
             if not self._sampler.is_alive():
                 log.critical(_("a worker has ended by itself; the agent stops so that it is started anew"))
@@ -282,6 +293,8 @@ class Daemon:
         except StoreUnusable:
             return shown
         shown["internet"] = self._link.shown()
+        shown |= self._past.shown(shown["internet"]["outage"])
+        shown["budget"] = self._measuring.shown()
         shown["epoch"] = self._keeper.epoch
         shown["boot"] = self._keeper.boot
         shown["buffer"] = shown_queue(counts)
@@ -290,6 +303,7 @@ class Daemon:
     def _shut_down(self) -> None:
         log.info(_("stopping"))
         self._control.ask_to_stop()
+        self._page.close()
         self._sampler.ask_to_stop()
         self._link.prober.ask_to_stop()
         self._modem.close()

@@ -60,7 +60,7 @@ def left_behind(database: Path) -> Iterator[tuple[sqlite3.Connection, Correct] |
         return
     connection = _opened(database)
     try:
-        yield connection, _correct_all(connection)
+        yield connection, correct_all(connection)
     except sqlite3.Error as failure:
         raise _unreadable(database, failure) from None
     finally:
@@ -87,7 +87,8 @@ def _opened(database: Path) -> sqlite3.Connection:
     raise _unreadable(database, failure)
 
 
-def _correct_all(connection: sqlite3.Connection) -> Correct:
+def correct_all(connection: sqlite3.Connection) -> Correct:
+    """Return what corrects the rows of a database that no agent holds."""
     # No boot of it goes on: the last one, too, is placed beside its neighbours.
     (newest,) = connection.execute("SELECT coalesce(max(boot), 0) FROM clocks").fetchone()
     return TrueTimes(connection, boot=int(newest) + 1).corrected

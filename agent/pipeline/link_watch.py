@@ -104,6 +104,7 @@ class LinkWatch:
         self._reports_not_before_s = 0.0
         self._is_taken_up = False
         self._operator_asked_at_s: float | None = None
+        self._operator_left_bytes: int | None = None
 
     # ---- the daemon ----
 
@@ -151,6 +152,11 @@ class LinkWatch:
             "bytes_used": self.bytes_used(),
             "meeting": self.meeting().document(),
         }
+
+    def outage_now(self) -> object:
+        """Return what the outage that lasts is, None while none does."""
+        lasting = self._book.current("link") or self._book.current("report")
+        return lasting and (lasting.kind, lasting.cause)
 
     def meeting(self) -> Readiness:
         """Return whether the link is good enough for a video meeting now."""
@@ -274,6 +280,7 @@ class LinkWatch:
         spent = self._operator_says_spent(fields)
         if spent is not None:
             evidence["operator_says_spent"] = spent
+            evidence["operator_left_bytes"] = self._operator_left_bytes
         return evidence
 
     def _operator_says_spent(self, fields: Mapping[str, Any]) -> bool | None:
@@ -285,7 +292,7 @@ class LinkWatch:
         asked_at_s = self._operator_asked_at_s
         if asked_at_s is not None and now_s - asked_at_s < ASK_OPERATOR_EVERY_S:
             return None
-        from agent.link.operator_reply import code_for, says_spent
+        from agent.link.operator_reply import code_for, left_bytes, says_spent
 
         chosen = code_for(codes, str(fields.get("operator_mccmnc") or ""))
         if chosen is None:
@@ -295,6 +302,7 @@ class LinkWatch:
             reply = self._modem.ask(f'AT+CUSD=1,"{chosen[0]}",15', OPERATOR_LIMIT_S, awaits="+CUSD:")
         except SinyalError:
             return None
+        self._operator_left_bytes = left_bytes(reply.lines)
         return says_spent(reply.lines, chosen[1])
 
     # ---- the keeper's thread ----

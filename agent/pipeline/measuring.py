@@ -77,6 +77,11 @@ class Measuring:
             self._plans_tests = False
             log.exception(_("unexpected fault in a speed test; no more are planned until the next start"))
 
+    def shown(self) -> dict[str, Any]:
+        """Return what the snapshot tells of the budget."""
+        state = self.ledger.state()
+        return shown_budget(state.used, self.ledger.limits.month_bytes, state.stage)
+
     def last_rates_kbit_s(self) -> tuple[float | None, float | None]:
         """Return the newest measured download and upload in kbit/s, None where there is none."""
         try:
@@ -103,3 +108,8 @@ class Measuring:
             throughput, gateway_id = self._config.throughput, self._config.gateway.id
             self._made_desk = Desk(self.ledger, self._records, throughput, gateway_id)
         return self._made_desk
+
+
+def shown_budget(used_bytes: int, max_bytes: int | None, stage: str) -> dict[str, Any]:
+    """Return how the budget of this month stands in the snapshot; max_bytes is None without a cap."""
+    return {"used_bytes": used_bytes, "max_bytes": max_bytes, "stage": stage}

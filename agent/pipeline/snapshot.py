@@ -6,7 +6,6 @@ beside it tells whether the daemon lives: the kernel lets go of it however the p
 
 import contextlib
 import fcntl
-import json
 import os
 import time
 from collections.abc import Mapping
@@ -124,6 +123,8 @@ def write_snapshot(runtime: Path, shown: Mapping[str, Any]) -> None:
     """Replace the snapshot in one step; a reader sees the old or the new one. Raises OSError."""
     target = runtime / SNAPSHOT_NAME
     beside = target.with_suffix(".new")
+    import json
+
     # No fsync: the runtime folder is memory, and a power cut ends the daemon as well.
     beside.write_text(json.dumps(shown, ensure_ascii=False), encoding="utf-8")
     beside.replace(target)
@@ -132,7 +133,11 @@ def write_snapshot(runtime: Path, shown: Mapping[str, Any]) -> None:
 def read_snapshot(runtime: Path) -> dict[str, Any] | None:
     """Return what the daemon last showed, or None when it showed nothing readable since boot."""
     with contextlib.suppress(OSError, ValueError):
-        shown = json.loads((runtime / SNAPSHOT_NAME).read_text(encoding="utf-8"))
+        written = (runtime / SNAPSHOT_NAME).read_text(encoding="utf-8")
+        # Only now: before an agent ever ran, `sinyal status` has no use for it.
+        import json
+
+        shown = json.loads(written)
         if isinstance(shown, dict):
             return shown
     return None

@@ -1,5 +1,6 @@
 """Wall time of `sinyal status` beside `python3 -c pass`, best of many, in turns so that noise hits both."""
 
+import json
 import subprocess
 import sys
 import time
@@ -9,16 +10,24 @@ from tempfile import TemporaryDirectory
 
 from tests.bench.installed import with_bytecode
 from tests.bench.line import Line
+from tests.support.rows import sample_row
 
 ROUNDS = 40
 LIMIT = 4.0
 
 CONFIG = '[gateway]\nid = "bench"\n[paths]\nstate = "."\nruntime = "."\n'
-SNAPSHOT = (
-    '{"v":1,"state":"running","ts":1768953600,"started_ts":1768950000,"interval_s":60,'
-    '"reading":{"seq":1,"ts":1768953600,"modem_state":"ok","rsrp_dbm":-97,"signal_class":"fair"},'
-    '"buffer":{"stored":1,"unsent":1,"oldest_unsent_ts":1768953600}}'
-)
+NOW_TS = 1768953600
+SNAPSHOT = json.dumps(
+    {
+        "v": 1, "pid": 1, "version": "0.1.0", "state": "running", "ts": NOW_TS, "started_ts": NOW_TS - 3600,
+        "interval_s": 60, "reading": sample_row(1), "modem": {"manufacturer": "Quectel", "model": "EC25"},
+        "link": {"state": "connected", "last_ack_ts": NOW_TS, "connects": 3},
+        "buffer": {"stored": 1, "unsent": 1, "oldest_unsent_ts": NOW_TS},
+        "internet": {"outage": None}, "today": {"outages": 0, "down_s": 0, "power_outages": 0},
+        "hour": {"field": "rsrp_dbm", "levels_dbm": [-97] * 60},
+        "budget": {"used_bytes": 1, "max_bytes": 300_000_000, "stage": "all"},
+    }
+)  # fmt: skip
 
 
 def _wall_ms(command: Sequence[str], environment: Mapping[str, str]) -> float:

@@ -1,58 +1,39 @@
 import json
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.budget.billing import billing_day
+from agent.budget.tables import write_days
 from agent.buffer.store import BufferCounts, Store
-from agent.pipeline.snapshot import DaemonLock, shown_link, shown_queue, write_snapshot
+from agent.link import tables
+from agent.link.outage import Edge, Outage
+from agent.pipeline.snapshot import shown_link, shown_queue, write_snapshot
 from agent.publish.forwarder import LinkHealth
 from tests.buffer.files import reading
+from tests.cli import gateway_seen
+from tests.cli.gateway_seen import NOW_TS, TROUBLED, daemon_of, gateway
 from tests.cli.test_main import HERE, sinyal
-
-
-def gateway(folder: Path, extra: str = "") -> Path:
-    config = folder / "sinyal.toml"
-    config.write_text(
-        '[gateway]\nid = "gw-1"\nkode_desa = "15.02.01.2001"\nsite_name = "Renah Kemumu"\n'
-        f'[paths]\nstate = "{folder}/state"\nruntime = "{folder}"\n{extra}'
-    )
-    return config
+from tests.support.terminal import OpenTerminal, sinyal_at
 
 
 def snapshot(**changes: Any) -> dict[str, Any]:
-    now = round(time.time())
-    reading = {
-        "seq": 7, "ts": now, "ts_quality": "ntp", "modem_state": "ok", "sim_state": "ready",
-        "registration": "home", "operator_name": "Telkomsel", "operator_mccmnc": "51010",
-        "access_technology": "lte", "band": "B3", "rsrp_dbm": -97, "signal_class": "fair",
-        "modem_temperature_c": 41.5, "cpu_pct": 3, "mem_used_pct": 44, "disk_used_pct": 26,
-        "soc_temp_c": 48.2,
-    }  # fmt: skip
-    reading.update(changes.pop("reading", {}))
-    shown = {
-        "v": 1, "pid": 1, "version": "0", "state": "running", "ts": now, "started_ts": now - 3600,
-        "interval_s": 60, "reading": reading, "modem": {"manufacturer": "Quectel", "model": "EC25"},
-        "store_problem": None, "link": {"state": "connected", "last_ack_ts": now - 60, "last_problem": None},
-        "buffer": {"stored": 7, "unsent": 2, "oldest_unsent_ts": now - 120, "last_seq": 7},
-    }  # fmt: skip
-    return {**shown, **changes}
+    return gateway_seen.snapshot(round(time.time()), **changes)
 
 
 def test_a_healthy_gateway_is_one_screen_and_exit_0(tmp_path: Path) -> None:
     config = gateway(tmp_path, '[broker]\nhost = "127.0.0.1"\n')
     write_snapshot(tmp_path, snapshot())
-    lock = DaemonLock(tmp_path)
-    lock.take()
-    try:
+    with daemon_of(tmp_path):
         shown = sinyal("status", "--config", str(config))
         document = json.loads(sinyal("status", "--json", "--config", str(config)).stdout)
-    finally:
-        lock.release()
 
     assert shown.returncode == 0, shown.stdout + shown.stderr
     assert shown.stderr == ""
@@ -84,6 +65,11 @@ def test_a_healthy_gateway_is_one_screen_and_exit_0(tmp_path: Path) -> None:
         ({"reading": {"ts": 1_700_000_000}}, "reading_stale"),
         ({"store_problem": "the disk is full"}, "not_stored"),
         ({"link": {"state": "offline", "last_problem": "refused"}}, "not_connected"),
+        ({"reading": {"mains_present": 0}}, "mains_off"),
+        ({"reading": {"undervoltage": 1}}, "undervoltage"),
+        ({"internet": {"outage": {"kind": "link", "cause": "power", "inferred": True}}}, "internet_down"),
+        ({"internet": {"outage": {"kind": "report", "cause": "dns", "inferred": False}}}, "reports_late"),
+        ({"budget": {"used_bytes": 9, "max_bytes": 9, "stage": "closed"}}, "budget_closed"),
     ],
 )
 def test_what_is_wrong_is_marked_and_gives_exit_1(
@@ -91,13 +77,9 @@ def test_what_is_wrong_is_marked_and_gives_exit_1(
 ) -> None:
     config = gateway(tmp_path, '[broker]\nhost = "127.0.0.1"\n')
     write_snapshot(tmp_path, snapshot(**changes))
-    lock = DaemonLock(tmp_path)
-    lock.take()
-    try:
+    with daemon_of(tmp_path):
         shown = sinyal("status", "--config", str(config))
         document = json.loads(sinyal("status", "--json", "--config", str(config)).stdout)
-    finally:
-        lock.release()
 
     assert shown.returncode == 1
     assert sum(line.startswith("!") for line in shown.stdout.splitlines()) == 1
@@ -186,6 +168,38 @@ def test_the_port_of_the_broker_follows_tls_unless_set(tmp_path: Path) -> None:
         assert f"broker.example:{port}" in sinyal("status", "--config", str(config)).stdout
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        '{"reading":5}',
+        '{"reading":{"ts":"x"}}',
+        '{"budget":"x","reading":{"ts":1}}',
+        '{"buffer":{"unsent":1}}',
+    ],
+)
+def test_a_snapshot_of_another_version_is_told_and_ends_nothing(written: str, tmp_path: Path) -> None:
+    config = gateway(tmp_path)
+    (tmp_path / "status.json").write_text(written)
+    with daemon_of(tmp_path):
+        shown = sinyal("status", "--json", "--config", str(config))
+        page = sinyal("page", "--json", "--config", str(config))
+
+    assert "snapshot_unreadable" in json.loads(shown.stdout)["problems"]
+    assert shown.returncode == 1 and shown.stderr == ""
+    assert json.loads(page.stdout)["state"] == "unknown"
+
+
+def test_a_database_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    config = gateway(tmp_path)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "sinyal.db").write_bytes(b"no database")
+
+    shown = sinyal("status", "--config", str(config), "--lang", "en")
+
+    assert "not even its readings can be read" in shown.stdout
+    assert "never run" not in shown.stdout
+
+
 def test_a_database_without_rows_is_no_fault(tmp_path: Path) -> None:
     config = gateway(tmp_path)
     (tmp_path / "state").mkdir()
@@ -207,12 +221,8 @@ def test_a_database_without_rows_is_no_fault(tmp_path: Path) -> None:
 
 
 def lines_of(config: Path, folder: Path, *more: str) -> list[str]:
-    lock = DaemonLock(folder)
-    lock.take()
-    try:
+    with daemon_of(folder):
         shown = sinyal("status", "--config", str(config), *more).stdout.splitlines()
-    finally:
-        lock.release()
     assert len(shown) <= 24 and max(map(len, shown)) <= 80
     return shown
 
@@ -244,7 +254,9 @@ def test_counters_of_zero_take_no_room(tmp_path: Path) -> None:
     zero = {"stored": 7, "unsent": 0, "quarantined": 0, "events_unsent": 0, "folded": 0, "dropped": 0}
     write_snapshot(tmp_path, snapshot(buffer=zero))
 
-    assert lines_of(config, tmp_path, "--lang", "en")[-1] == "  Queue      0 waiting · 7 sent"
+    lines = lines_of(config, tmp_path, "--lang", "en")
+    queue = lines.index("  Queue      0 waiting · 7 sent")
+    assert not lines[queue + 1].startswith("   ")
 
 
 def test_a_broker_without_mqtt_5_is_told_whole_and_by_its_code(tmp_path: Path) -> None:
@@ -298,3 +310,80 @@ def test_without_an_outage_the_internet_is_what_the_last_probes_say(
     lines = lines_of(config, tmp_path, "--lang", "en")
 
     assert [line.split(maxsplit=1)[1] for line in lines if "Internet" in line] == [words]
+
+
+KEYS = {
+    "version": None, "gateway_id": None, "kode_desa": None, "site_name": None, "running": None,
+    "problems": None, "agent": {"since_ts", "why_not_running"}, "reading_ts": None,
+    "power": {"mains_present", "battery_v", "battery_pct", "undervoltage"},
+    "modem": {"modem_state", "modem_temperature_c", "manufacturer", "model"}, "sim": {"sim_state"},
+    "network": {"registration", "operator_name", "operator_mccmnc", "access_technology", "band"},
+    "signal": {"signal_class", "rsrp_dbm", "rsrq_db", "sinr_db", "rscp_dbm", "rssi_dbm"},
+    "board": {"cpu_pct", "mem_used_pct", "soc_temp_c"}, "clock": {"ts_quality", "clock_offset_s"},
+    "internet": {"up", "since_ts", "outage"}, "outages_today": {"outages", "down_s", "power_outages"},
+    "centre": {"host", "state", "since_ts", "last_sent_ts", "problem"},
+    "queue": {"unsent", "oldest_ts", "oldest_age_s"}, "budget": {"used_bytes", "max_bytes", "stage"},
+    "disk": {"free_bytes", "used_pct"}, "last": None, "left": None,
+}  # fmt: skip
+
+
+def test_the_keys_of_its_document_are_a_promise(tmp_path: Path) -> None:
+    config = gateway(tmp_path, '[broker]\nhost = "127.0.0.1"\n')
+    (tmp_path / "state").mkdir()
+    write_snapshot(tmp_path, snapshot())
+
+    with daemon_of(tmp_path):
+        document = json.loads(sinyal("status", "--json", "--config", str(config)).stdout)
+
+    assert document.keys() == KEYS.keys()
+    for name, keys in KEYS.items():
+        assert keys is None or document[name].keys() == keys
+
+
+SCREENS: list[tuple[str, dict[str, Any], bool]] = [
+    ("healthy", {}, True),
+    ("troubled", TROUBLED, True),
+    ("not_running", {"ts": NOW_TS - 4980, "reading": {"ts": NOW_TS - 5000}}, False),
+]
+
+
+@pytest.mark.parametrize("language", ["id", "en"])
+@pytest.mark.parametrize(("name", "changes", "runs"), SCREENS, ids=[name for name, *_rest in SCREENS])
+def test_its_golden_screens(
+    name: str, changes: dict[str, Any], runs: bool, language: str, tmp_path: Path, open_terminal: OpenTerminal
+) -> None:
+    # Without the state folder the disk is what the reading says, which is the same on every machine.
+    config = gateway(tmp_path, '[broker]\nhost = "broker.pusat.example"\n')
+    write_snapshot(tmp_path, gateway_seen.snapshot(**changes))
+    with daemon_of(tmp_path) if runs else nullcontext():
+        shown = open_terminal(sinyal_at(NOW_TS, "status", "--config", str(config), "--lang", language))
+        assert shown.wait_for_end() == (0 if name == "healthy" else 1)
+
+    shown.expect_no_wraps()
+    shown.expect_golden(f"status_{name}_{language}")
+
+
+def test_what_is_left_after_a_restart_tells_of_outages_and_budget(tmp_path: Path) -> None:
+    config = gateway(tmp_path)
+    path = tmp_path / "state" / "sinyal.db"
+    path.parent.mkdir()
+    store = Store(path, max_bytes=4 << 20, commit_interval_s=0, commit_readings=1, keep_days=9999)
+    now = round(time.time())
+    store.append({**reading(1), "ts": now - 60, "ts_quality": "ntp", "uptime_s": 10_000, "rsrp_dbm": -91})
+    outage = Outage("link", Edge(store.boot, 9_000, now - 1060), Edge(store.boot, 9_300), "backhaul")
+
+    def write(connection: sqlite3.Connection) -> None:
+        tables.create(connection)
+        tables.save(connection, outage, boot=store.boot)
+        write_days(connection, [(billing_day(now), "mqtt", 5_000)], reserve_bytes=0)
+
+    store.write(write)
+    store.note_true_time(now - 10_060, "ntp")
+    store.close()
+
+    document = json.loads(sinyal("status", "--json", "--config", str(config)).stdout)
+
+    assert document["agent"]["why_not_running"] == "restarted"
+    assert document["left"]["hour"] == {"field": "rsrp_dbm", "levels_dbm": [None] * 59 + [-91]}
+    assert document["left"]["today"]["last_end_ts"] == now - 760
+    assert document["budget"]["used_bytes"] == 5_000

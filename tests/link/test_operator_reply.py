@@ -1,6 +1,6 @@
 import pytest
 
-from agent.link.operator_reply import code_for, reply_text, says_spent
+from agent.link.operator_reply import code_for, left_bytes, reply_text, says_spent
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,22 @@ def test_the_configured_words_decide() -> None:
     assert says_spent(['+CUSD: 0,"Maaf, paket Anda HABIS",15'], "habis|tenggang") is True
     assert says_spent(['+CUSD: 0,"Sisa kuota 2 GB",15'], "habis|tenggang") is False
     assert says_spent(["+CUSD: 4"], "habis") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Sisa kuota 2 GB", 2_000_000_000),
+        ("Sisa Kuota Internet Anda: 3,2GB s/d 30/11", 3_200_000_000),
+        ("Remaining data 1.024 MB", 1_024_000_000),
+        ("Sisa 512KB", 512_000),
+        ("Kuota 2 GB Rp 10.000", None),
+        ("Sisa pulsa Rp 5.000", None),
+        ("Sisa 1.2.3 GB", None),
+    ],
+)
+def test_what_is_left_is_told_only_with_an_amount_behind_the_word(text: str, left: int | None) -> None:
+    assert left_bytes([f'+CUSD: 0,"{text}",15']) == left
 
 
 def test_only_the_own_networks_code_is_dialled() -> None:

@@ -184,6 +184,10 @@ def test_broker_and_modem_may_be_absent_and_come_later(tmp_path: Path) -> None:
                         30,
                     )
                     wait_until("a quiet queue", lambda: shown_unsent(gateway) in (0, 1), 30)
+                    shown = json.loads((gateway.folder / "run" / "status.json").read_text())
+                    assert shown["today"].keys() == {"outages", "down_s", "power_outages", "last_end_ts"}
+                    assert len(shown["hour"]["levels_dbm"]) == 60
+                    assert shown["budget"]["used_bytes"] > 0
                     gateway.terminate()
         finally:
             gateway.stop_anyhow()
