@@ -36,6 +36,7 @@ COMMANDS = (
         "demo", "demo", N_("show a whole gateway at work, nothing installed"), "sinyal demo --uplink-cut 20"
     ),
     Command("status", "status", N_("how the gateway is doing, on one screen"), "sinyal status"),
+    Command("aim", "aim", N_("turn an antenna to where the signal is best"), "sinyal aim --sound bell"),
     Command("budget", "budget", N_("what measuring has used of the data quota"), "sinyal budget"),
     Command("speedtest", "speedtest", N_("one bounded speed test"), "sinyal speedtest --yes"),
     Command("modem", "modem", N_("read the modem, find it, talk to it"), "sinyal modem read"),

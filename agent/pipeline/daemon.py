@@ -27,6 +27,7 @@ from agent.language import _
 from agent.modem.network_time import LATEST_AFTER_FLOOR_S
 from agent.modem.poll import ModemPoller
 from agent.pipeline.agent_reading import AgentCollector
+from agent.pipeline.aim_control import aim_answerers
 from agent.pipeline.buffer_control import buffer_answerers
 from agent.pipeline.control import ControlServer
 from agent.pipeline.link_control import link_answerers
@@ -105,6 +106,7 @@ class Daemon:
                 **buffer_answerers(self._keeper, state / DATABASE_NAME, config.buffer.max_bytes),
                 **self._measuring.answerers(),
                 **link_answerers(self._keeper, self._link),
+                **aim_answerers(self._keeper),
             },
         )
         self._provisioned_ts = newest_file_ts(

@@ -1,0 +1,216 @@
+"""`sinyal aim` on real terminals, beside a running agent and alone."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.aim.sessions import checked_session
+from agent.cli.aim_sound import pitch_hz
+from agent.errors import UsageMistake
+from agent.modem.port import holders
+from tests.pipeline.whole_gateway import Gateway, wait_until
+from tests.support.terminal_program import TerminalProgram
+from tests.support.turned_antenna import GOOD_BEARING, TurnedAntenna
+
+LOOKS_TO_SETTLE = 14
+"""At two a second, and one of the agent itself, the mean of three seconds holds what came after the turn."""
+
+
+@pytest.fixture
+def antenna(tmp_path: Path) -> Iterator[TurnedAntenna]:
+    with TurnedAntenna(link=tmp_path / "modem") as modem:
+        yield modem
+
+
+def turn(antenna: TurnedAntenna, bearing: float, aiming: TerminalProgram) -> None:
+    antenna.bearing = bearing
+    looks = antenna.looks
+    aiming.wait_until(lambda: antenna.looks >= looks + LOOKS_TO_SETTLE, "looks at the modem")
+
+
+def mark(aiming: TerminalProgram, bearing: float) -> None:
+    aiming.type("m")
+    aiming.wait_for("Enter")
+    aiming.type(f"{bearing:.0f}\r")
+    aiming.wait_for(f"{bearing:.0f}°")
+
+
+def plain(*arguments: str, config: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SINYAL_")}
+    return subprocess.run(
+        [sys.executable, "-m", "agent", "aim", *arguments, *(["--config", str(config)] if config else [])],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env=clean,
+        check=False,
+    )
+
+
+def test_a_turned_antenna_is_aimed_through_the_running_agent_and_kept(
+    antenna: TurnedAntenna, tmp_path: Path
+) -> None:
+    gateway = Gateway(tmp_path / "gateway", modem=str(antenna.path), interval_s=1.0)
+    gateway.start()
+    try:
+        wait_until("two readings", lambda: gateway.shown().get("taken", 0) >= 2)
+        with TerminalProgram("aim", "--config", str(gateway.config)) as aiming:
+            aiming.wait_for("RSRP")
+            taken = gateway.shown()["taken"]
+            for bearing in (90.0, GOOD_BEARING, 180.0):
+                turn(antenna, bearing, aiming)
+                mark(aiming, bearing)
+            aiming.wait_until(lambda: gateway.shown()["taken"] > taken + 3, "readings of the agent")
+            assert holders(str(antenna.path))[0].pid == gateway.pid
+            aiming.interrupt()
+            assert aiming.end() == 0
+            assert aiming.settings() == aiming.settings_before
+            assert "\x1b[?25h" in aiming.shown
+            places = [line for line in aiming.shown.splitlines() if line.startswith("  1. ")]
+        assert places and "135°" in places[0] and "RSRP -84.0 dBm" in places[0]
+
+        kept = json.loads(plain("--history", "--json", config=gateway.config).stdout)["sessions"]
+        assert [best["azimuth_deg"] for best in kept[0]["best"]] == [GOOD_BEARING, 90, 180]
+        assert gateway.shown()["reading"]["modem_state"] == "ok"
+    finally:
+        gateway.stop_anyhow()
+    # And when the agent is dead.
+    history = plain("--history", config=gateway.config)
+    assert history.returncode == 0 and "135°" in history.stdout
+
+
+def test_a_dropped_line_ends_the_aiming_and_keeps_what_was_found(
+    antenna: TurnedAntenna, tmp_path: Path
+) -> None:
+    config = tmp_path / "sinyal.toml"
+    config.write_text(f'[paths]\nstate = "."\nruntime = "."\n[modem]\nport = "{antenna.path}"\n')
+    with TerminalProgram("aim", "--config", str(config)) as aiming:
+        aiming.wait_for("RSRP")
+        antenna.bearing = GOOD_BEARING
+        mark(aiming, 10)
+        aiming.hang_up()
+        assert aiming.process.wait(60) >= 0
+    assert not holders(str(antenna.path))
+    kept = json.loads(plain("--history", "--json", config=config).stdout)["sessions"]
+    assert kept[0]["best"][0]["azimuth_deg"] == 10
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_the_terminal_as_it_was(antenna: TurnedAntenna, number: signal.Signals) -> None:
+    with TerminalProgram("aim", "--port", str(antenna.path)) as aiming:
+        aiming.wait_for("RSRP")
+        assert aiming.settings() != aiming.settings_before
+        aiming.signal(number)
+        assert aiming.end() == 0
+        assert aiming.settings() == aiming.settings_before
+
+
+def test_keys_mark_cancel_and_correct_and_q_ends(antenna: TurnedAntenna) -> None:
+    with TerminalProgram("aim", "--port", str(antenna.path), "--lang", "en") as aiming:
+        aiming.wait_for("RSRP")
+        aiming.type("m999\r")
+        aiming.wait_for("not marked")
+        aiming.type("m12\x1b")
+        aiming.type("m139\x7f5\r")
+        aiming.wait_for("135°")
+        aiming.type("q")
+        assert aiming.end() == 0
+    assert "  1. 135°" in aiming.shown and "  2. " not in aiming.shown
+
+
+def test_another_tower_is_warned_of_and_3g_is_aimed_by_its_own_level(antenna: TurnedAntenna) -> None:
+    with TerminalProgram("aim", "--port", str(antenna.path), "--lang", "en") as aiming:
+        aiming.wait_for("RSRP")
+        antenna.cell += 1
+        aiming.wait_for("A new tower is no better angle")
+        antenna.is_3g = True
+        aiming.wait_for("Ec/Io")
+        aiming.interrupt()
+        assert aiming.end() == 0
+
+
+def test_without_a_terminal_each_look_is_a_line_and_json_lines_end_with_the_result(
+    antenna: TurnedAntenna,
+) -> None:
+    shown = plain("--port", str(antenna.path), "--minutes", "0.04", "--lang", "en")
+    assert shown.returncode == 0, shown.stderr
+    looks = [line for line in shown.stdout.splitlines() if line.startswith("RSRP ")]
+    assert looks and "\x1b" not in shown.stdout and "110130808" in looks[0]
+
+    shown = plain("--port", str(antenna.path), "--minutes", "0.04", "--json")
+    *lines, last = (json.loads(line) for line in shown.stdout.splitlines())
+    assert lines[0]["level"] == "rsrp_dbm" and lines[0]["level_dbm"] == antenna.level_dbm
+    assert last["session"]["looks"] == len(lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("--minutes", "0"), 2),
+        (("--minutes", "31"), 2),
+        (("--minutes", "nan"), 2),
+        (("--minutes", "soon"), 2),
+        (("--port", ""), 2),
+        (("--sound", "loud"), 2),
+        (("--port", "/dev/no-modem-here"), 4),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_with_a_next_step(arguments: tuple[str, ...], code: int) -> None:
+    shown = plain(*arguments)
+
+    assert shown.returncode == code and shown.stdout == ""
+    assert len(shown.stderr.splitlines()) == 1 and "Langkah berikut:" in shown.stderr
+
+
+def test_traffic_asks_first_is_charged_and_says_when_nobody_can_be_asked(
+    antenna: TurnedAntenna, tmp_path: Path
+) -> None:
+    config = tmp_path / "sinyal.toml"
+    config.write_text(
+        f'[paths]\nstate = "."\nruntime = "."\n[modem]\nport = "{antenna.path}"\n'
+        '[link]\ntargets = ["127.0.0.1", "127.0.0.1:9"]\n'
+    )
+    asked = plain("--traffic", config=config)
+    assert asked.returncode == 2 and "--yes" in asked.stderr
+
+    shown = plain("--traffic", "--yes", "--minutes", "0.03", config=config)
+    assert shown.returncode == 0, shown.stderr
+    budget = subprocess.run(
+        [sys.executable, "-m", "agent", "budget", "--json", "--config", str(config)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert json.loads(budget.stdout)["by_use"]["other"] == 20_000
+
+
+def test_a_higher_level_is_a_higher_tone() -> None:
+    assert pitch_hz(0) == 220 and pitch_hz(1) == 1760 and pitch_hz(0.4) < pitch_hz(0.5)
+
+
+@pytest.mark.parametrize("told", [None, [], {}, {"best": 3}, {"best": "x"}])
+def test_the_agent_keeps_nothing_that_is_no_result(told: object) -> None:
+    with pytest.raises(UsageMistake):
+        checked_session(told)
+
+
+def test_the_agent_keeps_only_plain_values_of_a_result() -> None:
+    best: list[Any] = [
+        {"azimuth_deg": 1e300, "level": "rsrp_dbm\x1b", "level_dbm": -90, "evil": "x"},
+        "no",
+        {},
+        {},
+    ]
+    kept = checked_session({"best": best, "seconds": True, "peak_dbm": -90.5, "looks": "many"})
+
+    assert (kept["seconds"], kept["peak_dbm"], kept["looks"]) == (None, -90.5, None)
+    assert kept["best"][0]["azimuth_deg"] is None and kept["best"][0]["level"] is None
+    assert kept["best"][0]["level_dbm"] == -90 and "evil" not in kept["best"][0]
