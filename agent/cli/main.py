@@ -48,6 +48,8 @@ COMMANDS = (
         N_("how much of a month the internet and the power were there"),
         "sinyal availability --month 2026-11",
     ),
+    Command("send", "send", N_("send what waits to the centre now"), "sinyal send"),
+    Command("pause", "pause", N_("send no readings for a while; they are kept"), "sinyal pause 30"),
     Command("config", "config", N_("check, show or change the configuration"), "sinyal config check"),
     Command("decode", "decode", N_("turn MQTT batches into rows"), "sinyal decode batch.bin --format csv"),
     Command("version", "version", N_("the version of the agent and of what it runs on"), "sinyal version"),

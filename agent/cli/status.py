@@ -116,6 +116,7 @@ def _lines(
     if running and shown.get("internet"):
         lines.append(_internet_line(shown["internet"], reading))
     lines += _link_lines(values, shown, running=running)
+    lines += _pause_lines(shown, running=running, now_ts=now_ts)
     lines += _queue_lines(shown, left, now_ts=now_ts)
     return lines
 
@@ -253,6 +254,15 @@ def _link_lines(values: Mapping[str, Any], shown: Mapping[str, Any], *, running:
     sent = _("last sent {when}").format(when=screen.wib(last)) if last else _("nothing sent yet")
     text = SEPARATOR.join((_("{where}, connected").format(where=where), sent))
     return [Line(label, text), *_reconnects(link)]
+
+
+def _pause_lines(shown: Mapping[str, Any], *, running: bool, now_ts: float) -> list[Line]:
+    """Return until when a person wants no readings sent."""
+    until_ts = shown.get("paused_until_ts")
+    if not running or until_ts is None or until_ts <= now_ts:
+        return []
+    text = _("paused until {when}; readings wait here. Now: sinyal pause off")
+    return [Line("", text.format(when=screen.wib(until_ts)))]
 
 
 def _reconnects(link: Mapping[str, Any]) -> list[Line]:

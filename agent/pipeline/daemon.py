@@ -35,6 +35,7 @@ from agent.pipeline.link_watch import LinkWatch
 from agent.pipeline.measuring import Measuring
 from agent.pipeline.modem_control import modem_answerers
 from agent.pipeline.sampler import Sampler
+from agent.pipeline.sending_control import Pause, Shown, sending_answerers
 from agent.pipeline.snapshot import DaemonLock, shown_link, shown_queue, write_snapshot
 from agent.pipeline.state_lock import StateLock
 from agent.pipeline.steady_forwarder import SteadyForwarder
@@ -85,6 +86,7 @@ class Daemon:
             config, self._keeper, self._wall_clock, uplink.total_bytes, self._is_online
         )
         self._clock = TrueClock(ClockCollector(), self._keeper, self._modem.network_time_ts)
+        self._pause = Pause()
         self._forwarder = SteadyForwarder(self._make_forwarder)
         self._forwarding = False
         self._link = LinkWatch(
@@ -99,6 +101,7 @@ class Daemon:
         )
         self._measuring.ledger.watch("mqtt", lambda: self._forwarder.health().wire_bytes)
         self._measuring.ledger.watch("probes", self._link.bytes_used)
+        shown = Shown(self._shown_now, self._last_reading, self._show)
         self._control = ControlServer(
             config.paths.runtime,
             {
@@ -107,6 +110,7 @@ class Daemon:
                 **self._measuring.answerers(),
                 **link_answerers(self._keeper, self._link),
                 **aim_answerers(self._keeper),
+                **sending_answerers(self._keeper, self._forwarder, self._pause, shown),
             },
         )
         self._provisioned_ts = newest_file_ts(
@@ -141,6 +145,7 @@ class Daemon:
             clock_is_trusted=lambda: self._clock.is_trusted,
             hear_time=self._clock.hear_from_centre,
             may_send_readings=self._measuring.ledger.may_send_readings,
+            is_paused=self._pause.is_on,
         )
 
     def _reports(self) -> tuple[str, str | None]:
@@ -184,6 +189,9 @@ class Daemon:
             else:
                 self._measuring.tick()
             self._forwarder.look_after()
+            if self._pause.has_just_ended():
+                log.info(_("readings are sent again: the pause is over"))
+                self._forwarder.wake()
             if not self._sampler.is_alive():
                 log.critical(_("a worker has ended by itself; the agent stops so that it is started anew"))
                 code = 1
@@ -259,6 +267,7 @@ class Daemon:
             "lost": sampler.lost,
             "store_problem": sampler.store_problem,
             "link": shown_link(link),
+            "paused_until_ts": self._pause.until_ts(),
         }
         try:
             counts = self._keeper.counts()
@@ -269,6 +278,15 @@ class Daemon:
         shown["boot"] = self._keeper.boot
         shown["buffer"] = shown_queue(counts)
         return shown
+
+    def _shown_now(self) -> dict[str, Any]:
+        return self._snapshot(stopped=False)
+
+    def _last_reading(self) -> Mapping[str, Any]:
+        health = self._sampler.health
+        taken_at = health.last_taken_monotonic
+        age_s = None if taken_at is None else round(time.monotonic() - taken_at, 1)
+        return {"reading": health.last_row, "age_s": age_s}
 
     def _shut_down(self) -> None:
         log.info(_("stopping"))
