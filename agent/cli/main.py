@@ -52,6 +52,7 @@ COMMANDS = (
     Command("pause", "pause", N_("send no readings for a while; they are kept"), "sinyal pause 30"),
     Command("config", "config", N_("check, show or change the configuration"), "sinyal config check"),
     Command("decode", "decode", N_("turn MQTT batches into rows"), "sinyal decode batch.bin --format csv"),
+    Command("menu", "menu", N_("choose by number, for those who remember no command"), "sinyal menu"),
     Command("version", "version", N_("the version of the agent and of what it runs on"), "sinyal version"),
 )
 
@@ -182,6 +183,11 @@ def _option(arguments: Sequence[str], name: str) -> str | None:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    return make_parser(arguments).parse_args(arguments)
+
+
+def make_parser(arguments: Sequence[str] | None) -> argparse.ArgumentParser:
+    """Return the parser for a command line; None makes the parsers of all commands with all they take."""
     common = Parser(add_help=False, argument_default=argparse.SUPPRESS, formatter_class=HelpFormatter)
     common.add_argument(
         "--config", metavar=_("PATH"), help=_("configuration file (default /etc/sinyal/sinyal.toml)")
@@ -202,9 +208,10 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         help=_("show program's version number and exit"),
     )
     commands = parser.add_subparsers(metavar=_("COMMAND"), required=True, dest="command", parser_class=Parser)
-    typed = set(arguments)
+    typed = {command.name for command in COMMANDS} if arguments is None else set(arguments)
+    first = (arguments or ())[:1]
     # With the command in front no other one can be meant, and making the parsers of all takes time.
-    for command in [each for each in COMMANDS if each.name in arguments[:1]] or COMMANDS:
+    for command in [each for each in COMMANDS if each.name in first] or COMMANDS:
         sub = commands.add_parser(
             command.name,
             parents=[common],
@@ -216,7 +223,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         sub.set_defaults(module=command.module)
         if command.name in typed:
             importlib.import_module(f"agent.cli.{command.module}").add_arguments(sub)
-    return parser.parse_args(arguments)
+    return parser
 
 
 def _say(error: SinyalError) -> None:

@@ -16,6 +16,7 @@ from agent.cli.aim_sound import pitch_hz
 from agent.errors import UsageMistake
 from agent.modem.port import holders
 from tests.pipeline.whole_gateway import Gateway, wait_until
+from tests.support.terminal import OpenTerminal
 from tests.support.terminal_program import TerminalProgram
 from tests.support.turned_antenna import GOOD_BEARING, TurnedAntenna
 
@@ -214,3 +215,35 @@ def test_the_agent_keeps_only_plain_values_of_a_result() -> None:
     assert (kept["seconds"], kept["peak_dbm"], kept["looks"]) == (None, -90.5, None)
     assert kept["best"][0]["azimuth_deg"] is None and kept["best"][0]["level"] is None
     assert kept["best"][0]["level_dbm"] == -90 and "evil" not in kept["best"][0]
+
+
+def test_the_picture_stands_in_a_small_terminal_in_both_languages(
+    open_terminal: OpenTerminal, tmp_path: Path
+) -> None:
+    config = tmp_path / "sinyal.toml"
+    config.write_text(
+        '[gateway]\nsite_name = "Renah Kemumu"\nkode_desa = "15.02.01.2001"\nkode_edisi = "2025"\n'
+        '[paths]\nstate = "."\nruntime = "."\n'
+    )
+    command = [sys.executable, "-m", "agent", "aim", "--config", str(config)]
+    with TurnedAntenna() as one, TurnedAntenna() as other:
+        antennas = {"id": one, "en": other}
+        one.bearing = other.bearing = 120.0
+        shown = {
+            code: open_terminal([*command, "--port", str(antenna.path), "--lang", code])
+            for code, antenna in antennas.items()
+        }
+        for code, terminal in shown.items():
+            terminal.wait_for({"id": "dalam 5 detik", "en": "in 5 s"}[code])
+            terminal.keys("m")
+            terminal.wait_for("Esc")
+            terminal.keys("1", "2", "0", "Enter")
+            settled = {"id": "= tetap 0", "en": "= the same 0"}[code]
+            terminal.wait_for(settled)
+            terminal.wait_for("-87")
+            # The mark was made while the mean still moved: only what has settled is compared.
+            lines = [line for line in terminal.lines() if "120°" not in line]
+            terminal.expect_no_wraps()
+            terminal.expect_golden(f"aim_{code}", lines=lines)
+            terminal.keys("C-c")
+            assert terminal.wait_for_end() == 0
