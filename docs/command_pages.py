@@ -239,8 +239,8 @@ def names_for_ash(commands: Sequence[Typed]) -> str:
     lines = [
         "#!/bin/sh",
         "# Names for BusyBox ash (OpenWrt); written by docs/generate.py from the parser of the command line.",
-        "# This shell has no programmable completion. After `sh sinyal-names.sh install /usr/bin` its Tab key",
-        "# shows what there is: type sinyal- and press Tab. `sinyal menu` needs no Tab key at all.",
+        "# This shell has no programmable completion. After `sh sinyal-names.sh install /usr/bin` its Tab",
+        "# key shows what there is: type sinyal- and press Tab. `sinyal menu` needs no Tab key at all.",
         "set -eu",
         'case "${0##*/}" in',
         *(f'  sinyal-{"-".join(words)}) exec sinyal {" ".join(words)} "$@" ;;' for words in names),

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Names for BusyBox ash (OpenWrt); written by docs/generate.py from the parser of the command line.
-# This shell has no programmable completion. After `sh sinyal-names.sh install /usr/bin` its Tab key
-# shows what there is: type sinyal- and press Tab. `sinyal menu` needs no Tab key at all.
+# This shell has no programmable completion. After `sh sinyal-names.sh install /usr/bin` its Tab
+# key shows what there is: type sinyal- and press Tab. `sinyal menu` needs no Tab key at all.
 set -eu
 case "${0##*/}" in
   sinyal-run) exec sinyal run "$@" ;;
