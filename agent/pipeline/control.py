@@ -37,6 +37,8 @@ ALIVE = "alive"
 GROUP = "sinyal"
 """Whose members may ask, where the group exists and the daemon may give it the socket."""
 
+GROUPS = Path("/etc/group")
+
 MAX_QUESTION_BYTES = 4096
 MAX_ANSWER_BYTES = 64 * 1024
 MAX_CONNECTIONS = 16
@@ -310,11 +312,16 @@ def _bind(listener: socket.socket, runtime: Path) -> None:
 
 
 def _give_to_group(path: Path) -> None:
-    """Give the socket to the group, before its mode lets a group in."""
-    import grp
+    """Give the socket to the group, before its mode lets a group in.
 
-    with contextlib.suppress(KeyError, OSError):  # no such group, or not ours to give
-        os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
+    The group is looked up by hand: asking the system loads its name services, which are large.
+    """
+    with contextlib.suppress(OSError, ValueError):  # no such group, or not ours to give
+        for line in GROUPS.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _secret, number, *_members = line.split(":")
+            if name == GROUP:
+                os.chown(path, -1, int(number))
+                return
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import select
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli.every_command import every_command
+from agent.cli.main import make_parser
 from docs.command_pages import ASH, BASH, PAGES
 
 
@@ -113,3 +115,27 @@ def test_every_command_that_can_be_run_has_a_name_for_ash() -> None:
     for command in every_command():
         if command.words and not command.actions:
             assert f"sinyal-{'-'.join(command.words)}) exec sinyal {' '.join(command.words)} " in names
+
+
+CONTRACT = {
+    *("run", "demo", "modem", "status", "doctor", "watch", "aim", "outages", "availability", "budget"),
+    *("speedtest", "buffer", "config", "identity", "page", "support-bundle", "version", "decode"),
+}
+"""Commands that are promised, in this release or a later one."""
+
+
+def commands_named(guide: str) -> list[str]:
+    text = (PAGES["en"].parents[1] / guide).read_text(encoding="utf-8")
+    return re.findall(r"`sinyal ([a-z][^`]*)`", text)
+
+
+def test_both_guides_for_technicians_name_the_same_commands_and_no_other() -> None:
+    named = commands_named("panduan-teknisi.md")
+    known = CONTRACT | {command.words[0] for command in every_command() if command.words}
+
+    assert named == commands_named("technician-guide.md") and len(named) > 20
+    assert {words.split()[0] for words in named} <= known
+    for words in named:
+        if any(command.words == tuple(words.split()[:1]) for command in every_command()):
+            typed = words.split()
+            make_parser(typed).parse_args(typed if typed != ["modem", "at"] else ["modem", "at", "AT"])
