@@ -31,16 +31,19 @@ class Command(NamedTuple):
 
 
 COMMANDS = (
+    Command("menu", "menu", N_("choose by number, for those who remember no command"), "sinyal menu"),
     Command("run", "run", N_("run the agent in the foreground"), "sinyal run"),
     Command(
         "demo", "demo", N_("show a whole gateway at work, nothing installed"), "sinyal demo --uplink-cut 20"
     ),
     Command("status", "status", N_("how the gateway is doing, on one screen"), "sinyal status"),
-    Command("aim", "aim", N_("turn an antenna to where the signal is best"), "sinyal aim --sound bell"),
     Command("budget", "budget", N_("what measuring has used of the data quota"), "sinyal budget"),
     Command("speedtest", "speedtest", N_("one bounded speed test"), "sinyal speedtest --yes"),
     Command("modem", "modem", N_("read the modem, find it, talk to it"), "sinyal modem read"),
+    Command("aim", "aim", N_("turn an antenna to where the signal is best"), "sinyal aim --sound bell"),
     Command("buffer", "buffer", N_("what is stored; take it along, or send it again"), "sinyal buffer stats"),
+    Command("send", "send", N_("send what waits to the centre now"), "sinyal send"),
+    Command("pause", "pause", N_("send no readings for a while; they are kept"), "sinyal pause 30"),
     Command("outages", "outages", N_("what failed, when and why"), "sinyal outages --from 2026-11-01"),
     Command(
         "availability",
@@ -48,11 +51,8 @@ COMMANDS = (
         N_("how much of a month the internet and the power were there"),
         "sinyal availability --month 2026-11",
     ),
-    Command("send", "send", N_("send what waits to the centre now"), "sinyal send"),
-    Command("pause", "pause", N_("send no readings for a while; they are kept"), "sinyal pause 30"),
     Command("config", "config", N_("check, show or change the configuration"), "sinyal config check"),
     Command("decode", "decode", N_("turn MQTT batches into rows"), "sinyal decode batch.bin --format csv"),
-    Command("menu", "menu", N_("choose by number, for those who remember no command"), "sinyal menu"),
     Command("version", "version", N_("the version of the agent and of what it runs on"), "sinyal version"),
 )
 

@@ -4,10 +4,10 @@
 # key shows what there is: type sinyal- and press Tab. `sinyal menu` needs no Tab key at all.
 set -eu
 case "${0##*/}" in
+  sinyal-menu) exec sinyal menu "$@" ;;
   sinyal-run) exec sinyal run "$@" ;;
   sinyal-demo) exec sinyal demo "$@" ;;
   sinyal-status) exec sinyal status "$@" ;;
-  sinyal-aim) exec sinyal aim "$@" ;;
   sinyal-budget) exec sinyal budget "$@" ;;
   sinyal-speedtest) exec sinyal speedtest "$@" ;;
   sinyal-modem-find) exec sinyal modem find "$@" ;;
@@ -15,21 +15,21 @@ case "${0##*/}" in
   sinyal-modem-at) exec sinyal modem at "$@" ;;
   sinyal-modem-record) exec sinyal modem record "$@" ;;
   sinyal-modem-simulate) exec sinyal modem simulate "$@" ;;
+  sinyal-aim) exec sinyal aim "$@" ;;
   sinyal-buffer-stats) exec sinyal buffer stats "$@" ;;
   sinyal-buffer-export) exec sinyal buffer export "$@" ;;
   sinyal-buffer-resend) exec sinyal buffer resend "$@" ;;
-  sinyal-outages) exec sinyal outages "$@" ;;
-  sinyal-availability) exec sinyal availability "$@" ;;
   sinyal-send) exec sinyal send "$@" ;;
   sinyal-pause) exec sinyal pause "$@" ;;
+  sinyal-outages) exec sinyal outages "$@" ;;
+  sinyal-availability) exec sinyal availability "$@" ;;
   sinyal-config-check) exec sinyal config check "$@" ;;
   sinyal-config-show) exec sinyal config show "$@" ;;
   sinyal-config-set) exec sinyal config set "$@" ;;
   sinyal-decode) exec sinyal decode "$@" ;;
-  sinyal-menu) exec sinyal menu "$@" ;;
   sinyal-version) exec sinyal version "$@" ;;
 esac
-names="sinyal-run sinyal-demo sinyal-status sinyal-aim sinyal-budget sinyal-speedtest sinyal-modem-find sinyal-modem-read sinyal-modem-at sinyal-modem-record sinyal-modem-simulate sinyal-buffer-stats sinyal-buffer-export sinyal-buffer-resend sinyal-outages sinyal-availability sinyal-send sinyal-pause sinyal-config-check sinyal-config-show sinyal-config-set sinyal-decode sinyal-menu sinyal-version"
+names="sinyal-menu sinyal-run sinyal-demo sinyal-status sinyal-budget sinyal-speedtest sinyal-modem-find sinyal-modem-read sinyal-modem-at sinyal-modem-record sinyal-modem-simulate sinyal-aim sinyal-buffer-stats sinyal-buffer-export sinyal-buffer-resend sinyal-send sinyal-pause sinyal-outages sinyal-availability sinyal-config-check sinyal-config-show sinyal-config-set sinyal-decode sinyal-version"
 if [ "${1:-}" != install ] || [ ! -d "${2:-}" ]; then
   echo "usage: sh $0 install FOLDER" >&2
   exit 2

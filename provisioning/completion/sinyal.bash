@@ -11,7 +11,7 @@ _sinyal() {
       -*) ;;
       *)
         case "${command:+$command }$word" in
-          "run"|"demo"|"status"|"aim"|"budget"|"speedtest"|"modem"|"modem find"|"modem read"|"modem at"|"modem record"|"modem simulate"|"buffer"|"buffer stats"|"buffer export"|"buffer resend"|"outages"|"availability"|"send"|"pause"|"config"|"config check"|"config show"|"config set"|"decode"|"menu"|"version")
+          "menu"|"run"|"demo"|"status"|"budget"|"speedtest"|"modem"|"modem find"|"modem read"|"modem at"|"modem record"|"modem simulate"|"aim"|"buffer"|"buffer stats"|"buffer export"|"buffer resend"|"send"|"pause"|"outages"|"availability"|"config"|"config check"|"config show"|"config set"|"decode"|"version")
             command="${command:+$command }$word" ;;
         esac ;;
     esac
@@ -24,9 +24,6 @@ _sinyal() {
   case "$command $prev" in
     "demo --uplink-cut") words=""; takes=1 ;;
     "demo --for") words=""; takes=1 ;;
-    "aim --port") words=""; takes=1 ;;
-    "aim --minutes") words=""; takes=1 ;;
-    "aim --sound") words="off bell buzzer"; takes=1 ;;
     "speedtest --engine") words="https speedtest-cli passive"; takes=1 ;;
     "modem read --port") words=""; takes=1 ;;
     "modem at --port") words=""; takes=1 ;;
@@ -38,6 +35,9 @@ _sinyal() {
     "modem simulate --flood-after") words=""; takes=1 ;;
     "modem simulate --unplug-after") words=""; takes=1 ;;
     "modem simulate --seed") words=""; takes=1 ;;
+    "aim --port") words=""; takes=1 ;;
+    "aim --minutes") words=""; takes=1 ;;
+    "aim --sound") words="off bell buzzer"; takes=1 ;;
     "buffer export --format") words="jsonl csv"; takes=1 ;;
     "buffer export --from") words=""; takes=1 ;;
     "buffer export --to") words=""; takes=1 ;;
@@ -57,11 +57,11 @@ _sinyal() {
   esac
   if [[ -z $takes ]]; then
     case "$command" in
-      "") words="run demo status aim budget speedtest modem buffer outages availability send pause config decode menu version --config --lang --version" ;;
+      "") words="menu run demo status budget speedtest modem aim buffer send pause outages availability config decode version --config --lang --version" ;;
+      "menu") words="--config --lang" ;;
       "run") words="--config --lang" ;;
       "demo") words="--config --lang --uplink-cut --for" ;;
       "status") words="--config --lang --json" ;;
-      "aim") words="--config --lang --port --minutes --sound --traffic --yes --history --json" ;;
       "budget") words="--config --lang --json" ;;
       "speedtest") words="--config --lang --engine --yes --history --json" ;;
       "modem") words="find read at record simulate --config --lang" ;;
@@ -70,20 +70,20 @@ _sinyal() {
       "modem at") words="--config --lang --port --yes --json" ;;
       "modem record") words="--config --lang --port --hide-cells --yes" ;;
       "modem simulate") words="--config --lang --link --echo --bytewise --delay-ms --urc --hang-after --flood-after --garbage --unplug-after --seed" ;;
+      "aim") words="--config --lang --port --minutes --sound --traffic --yes --history --json" ;;
       "buffer") words="stats export resend --config --lang" ;;
       "buffer stats") words="--config --lang --json" ;;
       "buffer export") words="--config --lang --yes --format --unsent --from --to --since --until" ;;
       "buffer resend") words="--config --lang --json --yes" ;;
-      "outages") words="--config --lang --from --to --json" ;;
-      "availability") words="--config --lang --month --json --csv" ;;
       "send") words="--config --lang --json" ;;
       "pause") words="--config --lang --json" ;;
+      "outages") words="--config --lang --from --to --json" ;;
+      "availability") words="--config --lang --month --json --csv" ;;
       "config") words="check show set --config --lang" ;;
       "config check") words="--config --lang --json" ;;
       "config show") words="--config --lang --json" ;;
       "config set") words="--config --lang" ;;
       "decode") words="--config --lang --lines --format --gateway --dedupe --count --subscribe --topic --tls-ca --tls-cert --tls-key" ;;
-      "menu") words="--config --lang" ;;
       "version") words="--config --lang --json" ;;
     esac
     # Options are offered to who begins one; the next words stand before them.
