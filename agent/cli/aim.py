@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         return _show_history(args)
     values = configured(args)
     traffic = _traffic(args)
-    sound = aim_sound.sound_of(args.sound)
+    sound = aim_sound.sound_of(args.sound, values["paths.runtime"])
     began = time.monotonic()
     aiming = Aiming()
     with (

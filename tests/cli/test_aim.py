@@ -5,16 +5,20 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.aim.aiming import Aiming, View
 from agent.aim.sessions import checked_session
+from agent.cli import aim_sound
 from agent.cli.aim_sound import pitch_hz
 from agent.errors import UsageMistake
 from agent.modem.port import holders
+from agent.pipeline.control import ControlServer
+from agent.pipeline.snapshot import DaemonLock
 from tests.pipeline.whole_gateway import Gateway, wait_until
 from tests.support.terminal import OpenTerminal
 from tests.support.terminal_program import TerminalProgram
@@ -195,6 +199,68 @@ def test_traffic_asks_first_is_charged_and_says_when_nobody_can_be_asked(
 
 def test_a_higher_level_is_a_higher_tone() -> None:
     assert pitch_hz(0) == 220 and pitch_hz(1) == 1760 and pitch_hz(0.4) < pitch_hz(0.5)
+
+
+def look_at(level_dbm: float, best_dbm: float) -> View:
+    aiming = Aiming()
+    for at, level in ((0.0, best_dbm), (0.5, best_dbm), (10.0, level_dbm), (10.5, level_dbm)):
+        aiming.add(at, {"access_technology": "lte", "rsrp_dbm": level, "cell_id": 1})
+    seen = aiming.view(10.5)
+    assert seen is not None
+    return seen
+
+
+def test_the_bell_rings_the_more_often_the_nearer_to_the_best(capsys: pytest.CaptureFixture[str]) -> None:
+    rings = []
+    for below in (0, 3, 30):
+        bell = aim_sound.Bell()
+        for _look in range(24):
+            bell.tell(look_at(-80 - below, -80))
+        rings.append(capsys.readouterr().err.count("\a"))
+
+    assert rings[0] == 24 and rings[0] > rings[1] > rings[2] > 0
+
+
+def test_the_buzzer_of_the_running_agent_sounds_the_level(tmp_path: Path) -> None:
+    heard: list[float] = []
+
+    def beep(question: Mapping[str, object]) -> dict[str, object]:
+        assert isinstance(question["seconds"], float) and isinstance(question["pitch_hz"], int)
+        heard.append(question["pitch_hz"])
+        return {"has_buzzer": True}
+
+    lock, agent = DaemonLock(tmp_path), ControlServer(tmp_path, {"gpio_beep": beep})
+    lock.take()
+    agent.start()
+    try:
+        sound = aim_sound.sound_of("buzzer", tmp_path)
+        assert isinstance(sound, aim_sound.Buzzer)
+        for level in (-110, -80):
+            before = len(heard)
+            sound.tell(look_at(level, -80))
+            wait_until("a beep", lambda before=before: len(heard) > before)  # type: ignore[misc]
+    finally:
+        agent.stop(5)
+        lock.release()
+    assert heard[-2] < heard[-1]
+
+
+@pytest.mark.parametrize("answer", [None, {"has_buzzer": False}])
+def test_without_a_buzzer_the_bell_rings_and_that_is_said(
+    answer: dict[str, object] | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = DaemonLock(tmp_path)
+    agent = ControlServer(tmp_path, {} if answer is None else {"gpio_beep": lambda _question: answer})
+    assert isinstance(aim_sound.sound_of("buzzer", tmp_path), aim_sound.Bell)
+    lock.take()
+    agent.start()
+    try:
+        assert isinstance(aim_sound.sound_of("buzzer", tmp_path), aim_sound.Bell)
+    finally:
+        agent.stop(5)
+        lock.release()
+    assert capsys.readouterr().err.count("buzzer") == 2
+    assert isinstance(aim_sound.sound_of("off", tmp_path), aim_sound.Silence)
 
 
 @pytest.mark.parametrize("told", [None, [], {}, {"best": 3}, {"best": "x"}])
