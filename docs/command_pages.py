@@ -58,7 +58,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "command": "PERINTAH",
         "option": "PILIHAN",
         "description": "KETERANGAN",
-        "about": "Membaca modem gerbang, menyimpan setiap pembacaan, dan mengirimnya bila sambungan kembali. "
+        "about": "Membaca modem gerbang, menyimpan setiap bacaan, dan mengirimnya bila sambungan kembali. "
         "Setiap perintah punya bantuan sendiri: sinyal PERINTAH --help. Yang tidak ingat apa-apa mulai "
         "dengan: sinyal menu.",
         "common": "PILIHAN UMUM",
@@ -77,7 +77,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "NO_COLOR": "tanpa warna, apa pun kemampuan terminal",
         "files": "BERKAS",
         "/etc/sinyal/sinyal.toml": "konfigurasi",
-        "/var/lib/sinyal/sinyal.db": "semua pembacaan",
+        "/var/lib/sinyal/sinyal.db": "semua bacaan",
         "/run/sinyal/control.sock": "tempat perintah bertanya kepada agen yang berjalan",
     },
 }
