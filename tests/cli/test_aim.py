@@ -70,7 +70,7 @@ def test_a_turned_antenna_is_aimed_through_the_running_agent_and_kept(
         with TerminalProgram("aim", "--config", str(gateway.config)) as aiming:
             aiming.wait_for("RSRP")
             taken = gateway.shown()["taken"]
-            for bearing in (90.0, GOOD_BEARING, 180.0):
+            for bearing in (90.0, GOOD_BEARING):
                 turn(antenna, bearing, aiming)
                 mark(aiming, bearing)
             aiming.wait_until(lambda: gateway.shown()["taken"] > taken + 3, "readings of the agent")
@@ -83,7 +83,7 @@ def test_a_turned_antenna_is_aimed_through_the_running_agent_and_kept(
         assert places and "135°" in places[0] and "RSRP -84.0 dBm" in places[0]
 
         kept = json.loads(plain("--history", "--json", config=gateway.config).stdout)["sessions"]
-        assert [best["azimuth_deg"] for best in kept[0]["best"]] == [GOOD_BEARING, 90, 180]
+        assert [best["azimuth_deg"] for best in kept[0]["best"]] == [GOOD_BEARING, 90]
         assert gateway.shown()["reading"]["modem_state"] == "ok"
     finally:
         gateway.stop_anyhow()
