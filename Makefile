@@ -36,8 +36,8 @@ format: .venv/.dev ## put the code in its format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix-only --quiet .
 
-docs: .venv/.dev ## write docs/fields.md, docs/asyncapi.yaml and the JSON Schemas from the catalogue
-	$(BIN)/python docs/generate.py
+docs: .venv/.dev ## write fields.md, asyncapi.yaml and schemas from the catalogue, man page and completions from the parser
+	$(BIN)/python -m docs.generate
 
 translations: .venv/.dev ## collect new texts into the Indonesian catalogue and compile it
 	@sh .ci/translations $(BIN)

@@ -1,6 +1,7 @@
 """Write what follows from the metric catalogue: JSON Schemas, docs/asyncapi.yaml and docs/fields.md.
 
-`python docs/generate.py` writes them; with `--check` it names those that are stale and returns 1.
+What follows from the parser of the command line, manual pages and completions, is in command_pages.
+`python -m docs.generate` writes them; with `--check` it names those that are stale and returns 1.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import yaml
 
 from agent.contract.catalogue import CATALOGUE_FILE, Catalogue, Metric
 from agent.contract.events import EVENT_TYPES
+from docs.command_pages import command_pages
 
 DOCS = Path(__file__).parent
 PROJECT = DOCS.parent
@@ -760,7 +762,7 @@ def documents() -> dict[Path, str]:
         asyncapi(), sort_keys=False, allow_unicode=True, width=110
     )
     files[DOCS / "fields.md"] = fields_page(fields, Catalogue(text).id)
-    return files
+    return {**files, **command_pages()}
 
 
 def _json(schema: Document) -> str:
@@ -777,7 +779,7 @@ def stale_files(files: Mapping[Path, str]) -> Iterator[Path]:
 
 def main(arguments: Sequence[str]) -> int:
     """Write the files, or with --check name the stale ones and return 1 when there are any."""
-    parser = argparse.ArgumentParser(description="Write what follows from the metric catalogue.")
+    parser = argparse.ArgumentParser(description="Write what follows from catalogue and parser.")
     parser.add_argument("--check", action="store_true", help="change nothing, only name the stale files")
     options = parser.parse_args(arguments)
     files = documents()
@@ -791,6 +793,7 @@ def main(arguments: Sequence[str]) -> int:
     SCHEMAS.mkdir(exist_ok=True)
     for path in stale:
         if path in files:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(files[path], encoding="utf-8")
             print(f"written: {path.relative_to(PROJECT)}")
         else:

@@ -31,6 +31,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = (
+    Command("menu", "menu", N_("choose by number, for those who remember no command"), "sinyal menu"),
     Command("run", "run", N_("run the agent in the foreground"), "sinyal run"),
     Command(
         "demo", "demo", N_("show a whole gateway at work, nothing installed"), "sinyal demo --uplink-cut 20"
@@ -41,7 +42,10 @@ COMMANDS = (
     Command("budget", "budget", N_("what measuring has used of the data quota"), "sinyal budget"),
     Command("speedtest", "speedtest", N_("one bounded speed test"), "sinyal speedtest --yes"),
     Command("modem", "modem", N_("read the modem, find it, talk to it"), "sinyal modem read"),
+    Command("aim", "aim", N_("turn an antenna to where the signal is best"), "sinyal aim --sound bell"),
     Command("buffer", "buffer", N_("what is stored; take it along, or send it again"), "sinyal buffer stats"),
+    Command("send", "send", N_("send what waits to the centre now"), "sinyal send"),
+    Command("pause", "pause", N_("send no readings for a while; they are kept"), "sinyal pause 30"),
     Command("outages", "outages", N_("what failed, when and why"), "sinyal outages --from 2026-11-01"),
     Command(
         "availability",
@@ -192,6 +196,11 @@ def _option(arguments: Sequence[str], name: str) -> str | None:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    return make_parser(arguments).parse_args(arguments)
+
+
+def make_parser(arguments: Sequence[str] | None) -> argparse.ArgumentParser:
+    """Return the parser for a command line; None makes the parsers of all commands with all they take."""
     common = Parser(add_help=False, argument_default=argparse.SUPPRESS, formatter_class=HelpFormatter)
     common.add_argument(
         "--config", metavar=_("PATH"), help=_("configuration file (default /etc/sinyal/sinyal.toml)")
@@ -212,9 +221,10 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         help=_("show program's version number and exit"),
     )
     commands = parser.add_subparsers(metavar=_("COMMAND"), required=True, dest="command", parser_class=Parser)
-    typed = set(arguments)
+    typed = {command.name for command in COMMANDS} if arguments is None else set(arguments)
+    first = (arguments or ())[:1]
     # With the command in front no other one can be meant, and making the parsers of all takes time.
-    for command in [each for each in COMMANDS if each.name in arguments[:1]] or COMMANDS:
+    for command in [each for each in COMMANDS if each.name in first] or COMMANDS:
         sub = commands.add_parser(
             command.name,
             parents=[common],
@@ -226,7 +236,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         sub.set_defaults(module=command.module)
         if command.name in typed:
             importlib.import_module(f"agent.cli.{command.module}").add_arguments(sub)
-    return parser.parse_args(arguments)
+    return parser
 
 
 def _say(error: SinyalError) -> None:

@@ -26,6 +26,9 @@ class ModemLine(Protocol):
     def read(self) -> Answer:
         """Take one reading."""
 
+    def glance(self) -> Answer:
+        """Read only the serving cell, quickly."""
+
     def cells(self) -> Answer:
         """Read all cells."""
 
@@ -39,6 +42,9 @@ class _ThroughDaemon:
 
     def read(self) -> Answer:
         return self._ask("modem_read")
+
+    def glance(self) -> Answer:
+        return self._ask("modem_glance")
 
     def cells(self) -> Answer:
         return self._ask("modem_cells")
@@ -69,6 +75,11 @@ class _OwnPort:
         from agent.pipeline.modem_control import take_look
 
         return take_look(self._modem)
+
+    def glance(self) -> Answer:
+        from agent.pipeline.modem_control import take_glance
+
+        return take_glance(self._modem)
 
     def cells(self) -> Answer:
         from agent.pipeline.modem_control import read_cells

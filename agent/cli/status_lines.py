@@ -127,6 +127,7 @@ def status_lines(values: Mapping[str, Any], seen: Seen) -> list[Line]:
         lines.append(_internet_line(seen))
     lines += _outage_lines(seen)
     lines += _centre_lines(values, seen)
+    lines += _pause_lines(seen)
     lines += _queue_lines(seen)
     lines += _budget_lines(seen)
     lines.append(_board_line(seen))
@@ -338,6 +339,14 @@ def _reconnects(link: Mapping[str, Any], sent: str = "") -> list[Line]:
         text = _("last trouble {when}: {why}")
         parts.append(text.format(when=screen.wib(reason_ts), why=reason))
     return [Line("", part) for part in parts]
+
+
+def _pause_lines(seen: Seen) -> Iterator[Line]:
+    """Say until when a person wants no readings sent."""
+    until_ts = seen.shown.get("paused_until_ts")
+    if seen.running and until_ts is not None and until_ts > seen.now_ts:
+        text = _("paused until {when}; readings wait here. Now: sinyal pause off")
+        yield Line("", text.format(when=screen.wib(until_ts)))
 
 
 def _queue_lines(seen: Seen) -> Iterator[Line]:

@@ -181,6 +181,10 @@ class Query:
             for name, _numbers, _convert in shape.readers
         )
 
+    def gives(self, wanted: Container[str]) -> bool:
+        """Return True when one of its layouts has a wanted field."""
+        return any(name in wanted for shape in self.layouts for name, _numbers, _convert in shape.readers)
+
     def layout_of(self, row: Row, access_technology: str | None) -> Layout | None:
         """Return the first layout that a row fits."""
         return next((shape for shape in self.layouts if shape.fits(row, access_technology)), None)

@@ -134,6 +134,13 @@ class ModemPoller:
         except ModemOccupied as fault:
             return Look({"modem_state": "busy"}, {}, self._inventory, self._path, fault)
 
+    def glance(self) -> Mapping[str, Value]:
+        """Return what the modem tells of its serving cell now; only the few questions for that are asked.
+
+        Raises SinyalError when the port or the modem fails.
+        """
+        return self._in_turn(lambda _conversation, session: session.glance().fields)
+
     def ask(self, command: str, deadline_s: float, *, awaits: str = "") -> Reply:
         """Send one command of a person and return the reply; its final is None when no end came in time.
 

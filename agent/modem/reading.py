@@ -85,6 +85,11 @@ class Findings:
         return any(registration.is_on_a_cell for registration in self._registrations.values())
 
     @property
+    def has_cell(self) -> bool:
+        """Return True when something says which cell serves."""
+        return "cell_id" in self.fields or "pci" in self.fields
+
+    @property
     def has_place(self) -> bool:
         """Return True when the serving cell is known, so that less trusted answers need not be asked."""
         return self.is_registered and "cell_id" in self.fields

@@ -60,6 +60,9 @@ PROBE_DEADLINE_S = 1.0
 
 _NO_SERVICE = frozenset(("searching", "denied", "not_registered"))
 _SIGNS_OF_A_CELL = ("access_technology", "rssi_dbm", "rsrp_dbm", "rscp_dbm")
+_OF_THE_CELL = frozenset(
+    ("rsrp_dbm", "rsrq_db", "sinr_db", "rscp_dbm", "ecio_db", "rssi_dbm", "pci", "cell_id", "band")
+)
 _SIGNS_OF_A_MODEM = ("sim_state", "registration", *_SIGNS_OF_A_CELL)
 _REFUSING_WORDS = frozenset(("ERROR", "COMMAND NOT SUPPORT", "TOO MANY PARAMETERS"))
 _REFUSING_CODES = frozenset((3, 4, 50, 100))  # not allowed, not supported, parameters, unknown
@@ -148,6 +151,40 @@ class ModemSession:
             return "refused" if self._refused_now else "empty"
         return "unanswered" if self._unanswered else None
 
+    def glance(self) -> Reading:
+        """Read only what tells of the serving cell, in a few questions; a modem not yet known is read whole.
+
+        Raises ModemSilent and PortLost.
+        """
+        if self._last_reading is None:
+            return self._read_for_later()
+        self._begun_at = time.monotonic()
+        self._unasked = self._unanswered = 0
+        self._refused_now.clear()
+        self._early.clear()
+        self._is_silent = False
+        findings = Findings()
+        wanted = [query for query in self.dialect.queries if query.gives(_OF_THE_CELL)]
+        self._ask_queries(wanted, findings)
+        # Without cell and technology levels have no meaning.
+        if not (findings.has_cell and findings.access_technology):
+            self._read_registration(findings)
+        self._ask_queries(SIGNAL_QUERIES, findings)
+        if self._conversation.take_restart():
+            self._forget_modem()
+            return self._read_for_later()
+        if self._unanswered and not findings.fields:
+            raise ModemSilent(
+                _("the modem does not answer any more"),
+                _("take the modem's power away for ten seconds, then look again"),
+            )
+        return findings.settle()
+
+    def _read_for_later(self) -> Reading:
+        """Take a whole reading beside the slots; a restart it finds is told by the next one in a slot."""
+        reading, self._has_untold_restart = self.read()
+        return reading
+
     def read_cells(self) -> list[Cell]:
         """Return the cell of a reading, with the other carriers and neighbours the modem hears.
 
@@ -155,7 +192,7 @@ class ModemSession:
         """
         reading = self._last_reading
         if reading is None or time.monotonic() - self._last_read_at > FRESH_S:
-            reading, self._has_untold_restart = self.read()
+            reading = self._read_for_later()
         technology = reading.fields.get("access_technology")
         word = technology if isinstance(technology, str) else None
         self._begun_at = time.monotonic()

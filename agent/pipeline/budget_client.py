@@ -4,9 +4,11 @@ Both spend from one purse. Without a daemon each question opens the database for
 a daemon which starts during a speed test finds it free, and the test's end is then told to that daemon.
 """
 
+import contextlib
 import os
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +36,29 @@ def ask_budget(config: Config, ask: str, **details: object) -> dict[str, Any]:
     if _daemon_runs(config):
         answer = ask_daemon(config.paths.runtime, ask, **details)
         return {name: value for name, value in answer.items() if name not in ("v", "ok")}
-    _require_folder(config.paths.state)
-    store = _store(config)
-    try:
-        store.open()
+    with open_store(config) as store:
         ledger = Ledger(store, limits_of(config.budget), _now)
         ledger.load()
         desk = Desk(ledger, store, config.throughput, config.gateway.id)
         answer = dict(budget_answerers(desk)[ask](details))
         ledger.close()
         return answer
+
+
+@contextlib.contextmanager
+def open_store(config: Config) -> Iterator[Store]:
+    """Open the database of an agent that does not run; raises NoPermission, StoreUnusable or SinyalError."""
+    _require_folder(config.paths.state)
+    store = Store(
+        config.paths.state / DATABASE_NAME,
+        max_bytes=config.buffer.max_bytes,
+        commit_interval_s=config.effective_commit_interval_s(),
+        commit_readings=config.buffer.commit_readings,
+        keep_days=config.buffer.keep_days,
+    )
+    try:
+        store.open()
+        yield store
     finally:
         store.close()
         _give_to_owner(config.paths.state)
@@ -133,13 +148,3 @@ def _give_to_owner(state: Path) -> None:
         owner = state.stat()
         for file in state.glob(f"{DATABASE_NAME}*"):
             os.chown(file, owner.st_uid, owner.st_gid)
-
-
-def _store(config: Config) -> Store:
-    return Store(
-        config.paths.state / DATABASE_NAME,
-        max_bytes=config.buffer.max_bytes,
-        commit_interval_s=config.effective_commit_interval_s(),
-        commit_readings=config.buffer.commit_readings,
-        keep_days=config.buffer.keep_days,
-    )

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from agent.budget.desk import Desk, checked_result
+from agent.budget.desk import Desk, OverBudget, checked_result
 from agent.budget.report import budget_document
 from agent.errors import UsageMistake
 from agent.language import _
@@ -12,11 +12,15 @@ from agent.pipeline.control import Answerer, Question
 
 MOST_TESTS = 100
 
+TRAFFIC_PORTION_BYTES = 20_000
+"""What `sinyal aim --traffic` is charged at a time: a minute or two of echoes."""
+
 
 def budget_answerers(desk: Desk) -> Mapping[str, Answerer]:
     """Return what is done for each question."""
     return {
         "budget": lambda _question: budget_now(desk),
+        "aim_traffic": lambda _question: _charge_traffic(desk),
         "speedtest_offer": lambda question: _offer(desk, question),
         "speedtest_begin": lambda question: desk.begin("asked", _engine(desk, question), time.time()),
         "speedtest_finish": lambda question: _finish(desk, question),
@@ -28,6 +32,17 @@ def budget_answerers(desk: Desk) -> Mapping[str, Answerer]:
 def budget_now(desk: Desk) -> dict[str, Any]:
     """Return the budget's document."""
     return budget_document(desk.ledger.state(), desk.ledger.limits, time.time())
+
+
+def _charge_traffic(desk: Desk) -> Mapping[str, Any]:
+    """Charge the next portion of the traffic of an aiming before it is sent; raises OverBudget."""
+    if not desk.ledger.may_test(TRAFFIC_PORTION_BYTES, asked=True):
+        raise OverBudget(
+            _("traffic for aiming does not fit into the data budget of this month"),
+            _("aim without --traffic, or see what was used: sinyal budget"),
+        )
+    desk.ledger.charge("other", TRAFFIC_PORTION_BYTES)
+    return {"bytes": TRAFFIC_PORTION_BYTES}
 
 
 def _engine(desk: Desk, question: Question) -> str:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from agent import __version__
 from agent.errors import BatchUnreadable, SinyalError, UsageMistake
 from agent.language import LANGUAGES, _, in_language
 from agent.wire import strict_json
@@ -31,7 +32,12 @@ SOCKET_MODE = 0o660
 VERSION = 1
 
 ALIVE = "alive"
-"""Asks nothing but whether the daemon hears."""
+"""Asks whether the daemon hears; the answer names its version and what can be asked."""
+
+GROUP = "sinyal"
+"""Whose members may ask, where the group exists and the daemon may give it the socket."""
+
+GROUPS = Path("/etc/group")
 
 MAX_QUESTION_BYTES = 4096
 MAX_ANSWER_BYTES = 64 * 1024
@@ -185,7 +191,8 @@ class ControlServer:
             _tell(peer, _refusal(fault, language_of(question)))
             return
         if answerer is None:
-            _tell(peer, _written({"v": VERSION, "ok": True}))
+            alive = {"v": VERSION, "ok": True, "version": __version__, "asks": [ALIVE, *self._answerers]}
+            _tell(peer, _written(alive))
             return
         thread = threading.Thread(
             target=self._answer, args=(peer, question, answerer), name="control-answer", daemon=True
@@ -298,9 +305,23 @@ def _bind(listener: socket.socket, runtime: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
             Path(folder, beside).unlink()
         listener.bind(f"{folder}/{beside}")
+        _give_to_group(Path(folder, beside))
         Path(folder, beside).chmod(SOCKET_MODE)
         listener.listen(BACKLOG)
         Path(folder, beside).replace(f"{folder}/{SOCKET_NAME}")
+
+
+def _give_to_group(path: Path) -> None:
+    """Give the socket to the group, before its mode lets a group in.
+
+    The group is looked up by hand: asking the system loads its name services, which are large.
+    """
+    with contextlib.suppress(OSError, ValueError):  # no such group, or not ours to give
+        for line in GROUPS.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _secret, number, *_members = line.split(":")
+            if name == GROUP:
+                os.chown(path, -1, int(number))
+                return
 
 
 @contextlib.contextmanager

@@ -30,6 +30,7 @@ from agent.link.tables import Correct
 from agent.modem.network_time import LATEST_AFTER_FLOOR_S
 from agent.modem.poll import ModemPoller
 from agent.pipeline.agent_reading import AgentCollector
+from agent.pipeline.aim_control import aim_answerers
 from agent.pipeline.buffer_control import buffer_answerers
 from agent.pipeline.control import ControlServer
 from agent.pipeline.link_control import link_answerers
@@ -39,6 +40,7 @@ from agent.pipeline.measuring import Measuring
 from agent.pipeline.modem_control import modem_answerers
 from agent.pipeline.page_writer import PageWriter, page_answerers
 from agent.pipeline.sampler import Sampler
+from agent.pipeline.sending_control import Pause, Shown, sending_answerers
 from agent.pipeline.snapshot import DaemonLock, shown_link, shown_queue, write_snapshot
 from agent.pipeline.state_lock import StateLock
 from agent.pipeline.steady_forwarder import SteadyForwarder
@@ -97,6 +99,7 @@ class Daemon:
         self._clone: LinkProblem | None = None
         if self._board.verdict == "cloned":
             self._clone = CLONED_BOARD.problem((config.broker.host, 0), self._board.enrolled)
+        self._pause = Pause()
         self._forwarder = SteadyForwarder(self._make_forwarder, held_back=self._clone)
         self._forwarding = False
         self._link = LinkWatch(
@@ -113,6 +116,7 @@ class Daemon:
         self._page = PageWriter(config.page, file, self._link.outage_now)
         self._measuring.ledger.watch("mqtt", lambda: self._forwarder.health().wire_bytes)
         self._measuring.ledger.watch("probes", self._link.bytes_used)
+        shown = Shown(self._shown_now, self._last_reading, self._show)
         self._control = ControlServer(
             config.paths.runtime,
             {
@@ -121,6 +125,8 @@ class Daemon:
                 **self._measuring.answerers(),
                 **link_answerers(self._keeper, self._link),
                 **page_answerers(self._keeper, self._corrector),
+                **aim_answerers(self._keeper),
+                **sending_answerers(self._keeper, self._forwarder, self._pause, shown),
             },
         )
         self._provisioned_ts = newest_file_ts(
@@ -155,6 +161,7 @@ class Daemon:
             clock_is_trusted=lambda: self._clock.is_trusted,
             hear_time=self._clock.hear_from_centre,
             may_send_readings=self._measuring.ledger.may_send_readings,
+            is_paused=self._pause.is_on,
         )
 
     def _corrector(self, connection: sqlite3.Connection) -> Correct:
@@ -203,6 +210,9 @@ class Daemon:
                 self._measuring.tick()
                 self._page.tick()
             self._forwarder.look_after()
+            if self._pause.has_just_ended():
+                log.info(_("readings are sent again: the pause is over"))
+                self._forwarder.wake()
             if not self._sampler.is_alive():
                 log.critical(_("a worker has ended by itself; the agent stops so that it is started anew"))
                 code = 1
@@ -287,6 +297,7 @@ class Daemon:
             "store_problem": sampler.store_problem,
             "link": shown_link(link),
             "board": self._board.verdict,
+            "paused_until_ts": self._pause.until_ts(),
         }
         try:
             counts = self._keeper.counts()
@@ -299,6 +310,15 @@ class Daemon:
         shown["boot"] = self._keeper.boot
         shown["buffer"] = shown_queue(counts)
         return shown
+
+    def _shown_now(self) -> dict[str, Any]:
+        return self._snapshot(stopped=False)
+
+    def _last_reading(self) -> Mapping[str, Any]:
+        health = self._sampler.health
+        taken_at = health.last_taken_monotonic
+        age_s = None if taken_at is None else round(time.monotonic() - taken_at, 1)
+        return {"reading": health.last_row, "age_s": age_s}
 
     def _shut_down(self) -> None:
         log.info(_("stopping"))

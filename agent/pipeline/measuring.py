@@ -24,6 +24,7 @@ log = logging.getLogger("sinyal.budget")
 
 ASKS = (
     "budget",
+    "aim_traffic",
     "speedtest_offer",
     "speedtest_begin",
     "speedtest_finish",

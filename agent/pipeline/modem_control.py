@@ -33,6 +33,7 @@ def modem_answerers(modem: ModemPoller) -> Mapping[str, Answerer]:
     return {
         "modem_port": lambda _question: {"port": modem.port, "pid": os.getpid()},
         "modem_read": lambda question: take_look(modem, language_of(question)),
+        "modem_glance": lambda _question: take_glance(modem),
         "modem_cells": lambda _question: read_cells(modem),
         "modem_at": at,
         "modem_record": lambda question: record(
@@ -55,6 +56,11 @@ def take_look(modem: ModemPoller, asker: str | None = None) -> Mapping[str, Any]
         "incomplete": look.gap,
         "problem": None if look.fault is None else fault_document(look.fault, asker),
     }
+
+
+def take_glance(modem: ModemPoller) -> Mapping[str, Any]:
+    """Return what the modem tells of its serving cell now; raises SinyalError."""
+    return {"fields": catalogue().clean(modem.glance()), "port": modem.port}
 
 
 def record(modem: ModemPoller, *, hide_cells: bool, asker: str | None = None) -> Mapping[str, Any]:

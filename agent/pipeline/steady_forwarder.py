@@ -57,6 +57,10 @@ class SteadyForwarder:
         """Say that a new reading is stored; urgent: an event."""
         self._forwarder.wake(urgent=urgent)
 
+    def send_now(self) -> None:
+        """Let the readings gathered so far go at once."""
+        self._forwarder.send_now()
+
     def health(self) -> LinkHealth:
         """Return how the connection is doing, counted from the start of the process."""
         now, before = self._forwarder.health(), self._before

@@ -50,10 +50,11 @@ _REFUSES_TOPIC = frozenset({128, 131, _NOT_ALLOWED})
 
 
 class Counters(NamedTuple):
-    """What was stored since the start of the process: readings taken, and calls that an event waits."""
+    """Counts since the process began: readings taken, calls that an event waits, orders to send now."""
 
     taken: Callable[[], int]
     announced: Callable[[], int]
+    ordered: Callable[[], int] = lambda: 0
 
 
 class Delivery:
@@ -68,12 +69,15 @@ class Delivery:
         memory: Memory,
         counters: Counters,
         may_spend: Callable[[int], bool] = lambda _bytes: True,
+        is_paused: Callable[[], bool] = lambda: False,
     ) -> None:
         self._connection = connection
         self._store = store
         self._gateway = gateway
         self._memory = memory
         self._may_spend = may_spend
+        self._is_paused = is_paused
+        self._ordered, self._ordered_before = counters.ordered, counters.ordered()
         self._over_budget = False
         self._batch_costs_bytes = min(publish.max_payload_bytes, LARGE_BATCH_BYTES) + MESSAGE_OVERHEAD_BYTES
         self._under_way: dict[int, Parcel] = {}
@@ -117,6 +121,9 @@ class Delivery:
         again_to = self._listener.work(time.monotonic())
         if again_to is not None:
             self._readings.send_again(again_to)
+        if self._ordered() != self._ordered_before:
+            self._ordered_before = self._ordered()
+            self._readings.close_batch(time.monotonic())
         self._fill()
 
     def finish(self, deadline: float) -> bool:
@@ -131,7 +138,7 @@ class Delivery:
         while (left_s := end - time.monotonic()) > 0:
             if not told:
                 self._fill()
-            nothing_fresh = not self._readings.has_fresh or self._over_budget
+            nothing_fresh = not self._readings.has_fresh or self._over_budget or self._is_paused()
             if not told and nothing_fresh and self._may_say_goodbye():
                 self._send(self._status("offline"))
                 told = True
@@ -258,6 +265,8 @@ class Delivery:
         return can_pay
 
     def _may_send_readings(self, now: float) -> bool:
+        if self._is_paused():
+            return False
         pause = self._memory.pause
         one_is_tried = pause.refused and any(parcel.rows for parcel in self._under_way.values())
         return now >= max(pause.until, self._store.retry_at) and not one_is_tried

@@ -72,11 +72,11 @@ class Forwarder:
     """Sends the rows of `rows` to the broker, from its own thread, for as long as it takes.
 
     gateway_id is the client id and part of every topic; version, interval_s (of readings) and what
-    `inventory` returns are told to the centre. may_send_readings is asked before each batch whether so many
-    bytes may be spent; status, inventory and events always go. clock_is_trusted says whether the wall clock
-    has been set: before that, a certificate that seems out of its time is the clock's fault. hear_time takes
-    the UTC second that the centre tells. uptime_s gives the seconds since the board booted. Nothing here
-    blocks or raises into the caller.
+    `inventory` returns are told to the centre. may_send_readings is asked before each batch whether so
+    many bytes may be spent, and is_paused whether a person wants none sent; status, inventory and events
+    always go. clock_is_trusted says whether the wall clock has been set: before that, a certificate that
+    seems out of its time is the clock's fault. hear_time takes the UTC second that the centre tells.
+    uptime_s gives the seconds since the board booted. Nothing here blocks or raises into the caller.
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class Forwarder:
         hear_time: Callable[[int], None] = lambda _ts: None,
         uptime_s: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
         may_send_readings: Callable[[int], bool] = lambda _bytes: True,
+        is_paused: Callable[[], bool] = lambda: False,
     ) -> None:
         self._rows = rows
         self._store = PatientStore(rows)
@@ -109,10 +110,12 @@ class Forwarder:
         self._will_delay_s = will_delay_s
         self._memory = Memory(hear_time=hear_time)
         self._may_send_readings = may_send_readings
+        self._is_paused = is_paused
         self._backoff = Backoff(publish.reconnect_max_s)
         self._address_at = 0
         self._taken = 0
         self._announced = 0
+        self._ordered = 0
         self._last_turn = time.monotonic()
         self._stopping = threading.Event()
         self._deadline = 0.0
@@ -149,6 +152,11 @@ class Forwarder:
             self._announced += 1
         else:
             self._taken += 1
+        self._nudge()
+
+    def send_now(self) -> None:
+        """Let the readings gathered so far go at once, not when the batch is full or its time has come."""
+        self._ordered += 1
         self._nudge()
 
     def is_alive(self) -> bool:
@@ -256,7 +264,7 @@ class Forwarder:
         stable_at = time.monotonic() + STABLE_S
         self._health = replace(self._health, connects=self._health.connects + 1, attempts=0)
         self._note_connected(connection.address, ("connected", connection.address))
-        counters = Counters(lambda: self._taken, lambda: self._announced)
+        counters = Counters(lambda: self._taken, lambda: self._announced, lambda: self._ordered)
         delivery = Delivery(
             connection,
             self._store,
@@ -265,6 +273,7 @@ class Forwarder:
             self._memory,
             counters,
             self._may_send_readings,
+            self._is_paused,
         )
         try:
             if not self._stopping.is_set():

@@ -13,7 +13,19 @@ import sys
 
 from tests.bench.line import Line
 
-BENCHES = ("wire", "day", "buffer", "drain", "outage", "status", "modem", "backlog", "peers", "daemon")
+BENCHES = (
+    "wire",
+    "day",
+    "buffer",
+    "drain",
+    "outage",
+    "status",
+    "help",
+    "modem",
+    "backlog",
+    "peers",
+    "daemon",
+)
 
 
 def main() -> int:

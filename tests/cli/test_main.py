@@ -24,18 +24,6 @@ def sinyal(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[
     )
 
 
-@pytest.mark.parametrize("command", [command.name for command in COMMANDS])
-@pytest.mark.parametrize("language", ["id", "en"])
-def test_help_of_every_command_has_an_example_and_fits_80_columns(command: str, language: str) -> None:
-    shown = sinyal(command, "--help", "--lang", language, COLUMNS="80")
-
-    assert shown.returncode == 0
-    assert f"sinyal {command}" in shown.stdout
-    assert ("contoh:" if language == "id" else "example:") in shown.stdout
-    assert max(len(line) for line in shown.stdout.splitlines()) <= 80
-    assert shown.stderr == ""
-
-
 def test_the_list_of_commands_names_each_of_them() -> None:
     shown = sinyal("--help").stdout
 

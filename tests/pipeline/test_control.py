@@ -1,8 +1,11 @@
 """The control socket: what it answers, and that nothing a stranger sends disturbs it."""
 
 import contextlib
+import grp
 import json
 import logging
+import os
+import random
 import socket
 import stat
 import threading
@@ -14,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from agent import __version__
 from agent.errors import ModemUnavailable, SinyalError
 from agent.language import use_language
 from agent.modem import poll
@@ -86,6 +90,70 @@ def test_a_question_is_answered_and_the_socket_is_for_the_group(
     assert ask_daemon(tmp_path, "echo", said="é") == {"v": 1, "ok": True, "said": "é"}
     mode = (tmp_path / SOCKET_NAME).stat().st_mode
     assert stat.S_ISSOCK(mode) and stat.S_IMODE(mode) == 0o660
+
+
+def test_alive_tells_the_version_and_what_can_be_asked(server: ControlServer, tmp_path: Path) -> None:
+    told = json.loads(say(tmp_path, b'{"v":1,"ask":"alive"}\n'))
+    assert (told["ok"], told["version"]) == (True, __version__)
+    assert told["asks"] == ["alive", *ANSWERERS]
+
+
+def test_the_socket_is_given_to_the_group_where_it_exists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = os.getgroups()[0] if os.getgroups() else os.getgid()
+    monkeypatch.setattr(control, "GROUP", grp.getgrgid(own).gr_name)
+    running = ControlServer(tmp_path, ANSWERERS)
+    running.start()
+    found = (tmp_path / SOCKET_NAME).stat()
+    running.stop(5)
+    assert grp.getgrgid(found.st_gid).gr_name == control.GROUP and stat.S_IMODE(found.st_mode) == 0o660
+
+
+def test_an_asker_that_closes_its_half_after_the_question_is_answered(
+    server: ControlServer, tmp_path: Path
+) -> None:
+    with connect(tmp_path) as peer:
+        peer.sendall(b'{"v":1,"ask":"echo","said":9}\n')
+        peer.shutdown(socket.SHUT_WR)
+        assert json.loads(peer.recv(1000))["said"] == 9
+
+
+def attack(folder: Path, seed: int, times: int) -> None:
+    """Come and go as no honest program does."""
+    chance = random.Random(seed)
+    for _turn in range(times):
+        with contextlib.suppress(OSError), connect(folder) as peer:
+            peer.settimeout(0.02)
+            deed = chance.randrange(6)
+            if deed == 0:
+                peer.sendall(chance.randbytes(chance.randrange(1, 6000)))
+            elif deed == 1:
+                peer.sendall(b'{"v":1,"ask":"echo","said":1}\n' * chance.randrange(1, 50))
+                peer.shutdown(socket.SHUT_WR)
+            elif deed == 2:
+                peer.sendall(b'{"v":1,"ask":"flood"}\n')
+            elif deed == 3:
+                peer.shutdown(socket.SHUT_RDWR)
+            elif deed == 4:
+                for sign in b'{"v":1':
+                    peer.send(bytes((sign,)))
+            else:
+                peer.sendall(b'{"v":1,"ask":"echo","said":1}\n')
+                peer.recv(10)
+
+
+def test_thousands_of_wild_connections_leave_nothing_behind(server: ControlServer, tmp_path: Path) -> None:
+    def open_files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = open_files()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda seed: attack(tmp_path, seed, 300), range(8)))
+
+    assert ask_daemon(tmp_path, "echo", said=1)["said"] == 1
+    wait_until("all answers given", lambda: not server._answering and not server._connections)
+    assert open_files() <= before
 
 
 def test_an_error_arrives_with_its_next_step_and_exit_code(server: ControlServer, tmp_path: Path) -> None:
@@ -161,6 +229,7 @@ def test_a_long_answer_keeps_nobody_waiting_and_too_many_are_refused(tmp_path: P
             waiting = [pool.submit(ask_daemon, tmp_path, "wait") for _ in range(control.MAX_ANSWERS - 1)]
             wait_until("under way", lambda: len(running._answering) == control.MAX_ANSWERS - 1)
             assert ask_daemon(tmp_path, "echo", said=8)["said"] == 8
+            wait_until("the echo gone", lambda: len(running._answering) == control.MAX_ANSWERS - 1)
             waiting.append(pool.submit(ask_daemon, tmp_path, "wait"))
             wait_until("full", lambda: len(running._answering) == control.MAX_ANSWERS)
             with pytest.raises(SinyalError, match="too many"):

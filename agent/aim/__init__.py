@@ -1,0 +1,1 @@
+"""Antenna aiming without screen and modem: means, peak hold, trend, marks; the sessions that are kept."""
