@@ -81,8 +81,9 @@ class Daemon:
         )
         uplink = UplinkCollector(config.uplink.interface, memory_folder=config.paths.runtime)
         self._measuring = Measuring(
-            config, self._keeper, self._wall_clock, uplink.total_bytes, self._is_online
-        )
+            config, self._keeper, self._wall_clock, uplink.total_bytes, self._is_online,
+            lambda: uplink.interface_now() or None,
+        )  # fmt: skip
         self._clock = TrueClock(ClockCollector(), self._keeper, self._modem.network_time_ts)
         self._forwarder = SteadyForwarder(self._make_forwarder)
         self._forwarding = False
@@ -94,7 +95,8 @@ class Daemon:
             modem_expected=self._has_modem,
             clock_trusted=lambda: self._clock.is_trusted,
             rates_kbit_s=self._measuring.last_rates_kbit_s,
-            may_probe=self._measuring.ledger.may_probe,
+            probes_rarer=self._measuring.ledger.probes_rarer,
+            received_bytes=uplink.received_bytes,
         )
         self._measuring.ledger.watch("mqtt", lambda: self._forwarder.health().wire_bytes)
         self._measuring.ledger.watch("probes", self._link.bytes_used)
@@ -139,6 +141,7 @@ class Daemon:
             clock_is_trusted=lambda: self._clock.is_trusted,
             hear_time=self._clock.hear_from_centre,
             may_send_readings=self._measuring.ledger.may_send_readings,
+            may_connect=self._measuring.ledger.may_connect,
         )
 
     def _reports(self) -> tuple[str, str | None]:
