@@ -27,6 +27,9 @@ SEND_BUFFER_BYTES = 32 * 1024
 """Small, so that what was written is what has left."""
 
 CONNECT_S = 10.0
+SLACK_BYTES = 6 * 1024
+"""What each direction may cost beyond its size before it ends: opening and closing stand beside it."""
+
 LEAST_BYTES = 16 * 1024
 """Fewer bytes than these tell nothing of a rate."""
 
@@ -221,7 +224,11 @@ class HttpsEngine:
         sock = connection.sock
         assert sock is not None
         got = 0
+        # Small packets and repeats cost more than usual; the price that was told holds for them too.
+        most = self._size.down_bytes - self._size.window_bytes + SLACK_BYTES
         while got < wanted and (left_s := began + LIMIT_S - time.monotonic()) > 0:
+            if connection.counts()[0] >= most:
+                break
             sock.settimeout(left_s)
             try:
                 chunk = answer.read1(min(CHUNK_BYTES, wanted - got))
@@ -247,7 +254,10 @@ class HttpsEngine:
             connection.http.endheaders()
             began = time.monotonic()
             sent = 0
+            most = self._size.up_bytes + SLACK_BYTES
             while sent < wanted and (left_s := began + LIMIT_S - time.monotonic()) > 0:
+                if connection.counts()[0] >= most:
+                    break
                 sock.settimeout(left_s)
                 try:
                     connection.http.send(piece[: min(CHUNK_BYTES, wanted - sent)])

@@ -39,7 +39,7 @@ from agent.pipeline.state_lock import StateLock
 from agent.pipeline.steady_forwarder import SteadyForwarder
 from agent.pipeline.stop_signal import StopSignal
 from agent.pipeline.true_clock import TrueClock
-from agent.publish.forwarder import Forwarder
+from agent.publish.forwarder import OVER_BUDGET, Forwarder
 
 log = logging.getLogger("sinyal")
 
@@ -146,7 +146,9 @@ class Daemon:
 
     def _reports(self) -> tuple[str, str | None]:
         health = self._forwarder.health()
-        return health.state, health.last_problem_code
+        # What we hold back ourselves is no outage.
+        code = health.last_problem_code
+        return health.state, None if code == OVER_BUDGET else code
 
     def _has_modem(self) -> bool:
         """Return whether this gateway has a modem: one is configured, or was read at some time."""

@@ -38,6 +38,9 @@ _CLOCK_VERDICTS = frozenset({"tls_expired", "tls_not_yet_valid"})
 LinkState = Literal["offline", "connecting", "connected", "no broker configured"]
 
 
+OVER_BUDGET = "over_budget"
+"""Code of the problem that is none of the connection's: the data budget allows none."""
+
 BUDGET_PAUSE_S = 60.0
 """When the data budget allows no connection, it is asked again so often."""
 
@@ -193,6 +196,8 @@ class Forwarder:
         self._pause(self._startup_delay_s())
         while not self._stopping.is_set():
             if not self._may_connect():
+                what = _("the data budget of this month is used up; readings wait here, see: sinyal budget")
+                self._set_problem(what, OVER_BUDGET)
                 self._pause(BUDGET_PAUSE_S)
                 continue
             try:

@@ -252,6 +252,7 @@ def test_a_budget_that_ends_parts_in_good_order_and_the_next_month_connects_agai
         rows.add(3)
         sending.wake()
         time.sleep(0.3)
+        wait_until("the reason", lambda: sending.health().last_problem_code == "over_budget")
         assert sending.health().wire_bytes == spent and len(rows.unsent_seqs()) == 3
         allowed[0] = True
         wait_until("the rest", lambda: not rows.unsent_seqs(), 60)
