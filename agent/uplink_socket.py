@@ -41,8 +41,12 @@ _ANSWER_BYTES = 160
 """What an answer holds beside the question: a few names and addresses."""
 
 _FAMILIES = 2
-_QUESTIONS_UNANSWERED = _FAMILIES * 2 * 3
-"""Two attempts with three name servers, which is the most that resolv.conf(5) allows by default."""
+_ROUNDS = 2
+"""A name that is not found as it stands is asked for once more, with the domain of `search`."""
+
+_ASKS_AGAIN_S = 5
+_MOST_TRIES = 6
+"""Two attempts with three name servers, each after 5 s: what resolv.conf(5) allows by default."""
 
 
 _SO_BINDTODEVICE = 25
@@ -90,15 +94,19 @@ def counted(sock: socket.socket) -> Counted | None:
     return Counted(max(sent, acked) + received + headers, acked)
 
 
-def lookup_bytes(name: str | bytes, *, found: bool) -> int:
+def lookup_bytes(name: str | bytes, *, found: bool, seconds: float = 0.0) -> int:
     """Return what looking a host name up costs for both families of addresses; 0 for an IP address.
 
-    An answer is charged as it usually is; without one, or with a "no", all questions of three servers.
+    An answer is charged as it usually is. Without one, or with a "no" after so many seconds: as many
+    questions as fit into them, and a "no".
     """
     if is_address(name):
         return 0
     question = _QUESTION_BYTES + len(name)
-    return _FAMILIES * (2 * question + _ANSWER_BYTES) if found else _QUESTIONS_UNANSWERED * question
+    if found:
+        return _FAMILIES * (2 * question + _ANSWER_BYTES)
+    tries = min(_MOST_TRIES, 1 + int(seconds // _ASKS_AGAIN_S))
+    return _FAMILIES * _ROUNDS * (tries + 1) * question
 
 
 def attempt_bytes(family: int, seconds: float) -> int:
@@ -134,10 +142,11 @@ def connect(
     prepare: called with each socket and the address before it connects. charge: told of what the look-up and
     the attempts that failed have cost. Raises OSError, or ValueError for an impossible name.
     """
+    began = time.monotonic()
     try:
         places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        charge(lookup_bytes(host, found=False))
+        charge(lookup_bytes(host, found=False, seconds=time.monotonic() - began))
         raise
     charge(lookup_bytes(host, found=True))
     fault: OSError = OSError("no address")

@@ -50,7 +50,12 @@ def test_a_name_that_is_not_found_is_charged_for_every_question() -> None:
     with pytest.raises(socket.gaierror):
         connect("no-such-host.invalid", 80, timeout_s=10, charge=charged.append)
 
-    assert charged == [12 * (46 + len("no-such-host.invalid"))]
+    assert sum(charged) in [4 * (1 + tries) * (46 + len("no-such-host.invalid")) for tries in range(1, 7)]
+
+
+@pytest.mark.parametrize(("seconds", "tries"), [(0, 1), (4.9, 1), (5, 2), (10.2, 3), (60, 6)])
+def test_every_repeated_question_is_charged(seconds: float, tries: int) -> None:
+    assert lookup_bytes("a.example", found=False, seconds=seconds) == 4 * (1 + tries) * (46 + 9)
 
 
 @pytest.mark.parametrize(

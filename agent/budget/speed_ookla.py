@@ -177,13 +177,13 @@ _look_up = socket.getaddrinfo
 
 
 def _counted_look_up(host: Any, *details: Any, **more: Any) -> Any:
-    found = False
+    found, began = False, time.monotonic()
     try:
         places = _look_up(host, *details, **more)
         found = True
     finally:
         if host:
-            cap.charge(lookup_bytes(host, found=found))
+            cap.charge(lookup_bytes(host, found=found, seconds=time.monotonic() - began))
     return places
 
 
@@ -278,7 +278,7 @@ class OoklaEngine:
         except (speedtest.SpeedtestException, OSError, ValueError, KeyError) as error:
             raise SinyalError(
                 _("{host} cannot be reached: {reason}").format(host=self.server, reason=in_words(error)),
-                _("Ookla often refuses speedtest-cli: use throughput.engine https and a server of your own"),
+                _("check the connection; Ookla also refuses at times: better an https server of your own"),
             ) from None
 
     def _run(self) -> dict[str, Any]:

@@ -120,11 +120,12 @@ def _resolve(page: PageCheck | None, hosts: Sequence[str]) -> tuple[bool | None,
     page_address = page.host if page is not None and is_address(page.host) else ""
     used = 0
     for name in dict.fromkeys(names):
+        began = time.monotonic()
         try:
             found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
             works = works or False
-            used += lookup_bytes(name, found=False)
+            used += lookup_bytes(name, found=False, seconds=time.monotonic() - began)
             continue
         works = True
         used += lookup_bytes(name, found=True)

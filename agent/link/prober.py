@@ -27,6 +27,9 @@ KEPT_PROBES = 720
 
 RESOLVE_AGAIN_S = 3600.0
 RESOLVE_FAILED_AGAIN_S = 60.0
+RESOLVE_KNOWN_AGAIN_S = 600.0
+"""A name that failed is asked for again so soon; with a last known address of each it is not urgent."""
+
 RESOLVE_WAIT_S = 5.0
 
 
@@ -72,16 +75,19 @@ class Addresses:
         found_all = True
         for number in self._names:
             host = self._targets[number].host
+            began = time.monotonic()
             try:
                 found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
             except (OSError, UnicodeError):
-                self.wire_bytes += lookup_bytes(host, found=False)
+                self.wire_bytes += lookup_bytes(host, found=False, seconds=time.monotonic() - began)
                 found_all = False
                 continue
             self.wire_bytes += lookup_bytes(host, found=True)
             self._known[number] = str(found[0][4][0])
         if found_all:
             self._again_at_s = now_s + RESOLVE_AGAIN_S
+        elif all(self._known):
+            self._again_at_s = now_s + RESOLVE_KNOWN_AGAIN_S
 
 
 class Prober:
