@@ -88,7 +88,7 @@ def _print(found: dict[str, Any]) -> None:
     for label, text in rows:
         print(f"  {label:<{width}}{text:>14}")
     if round(found.get("undated_s", 0)):
-        text = _("{hours} of readings have no true time yet; they count once the clock has been right.")
+        text = _("{hours} of readings wait for a true clock before they count.")
         print(text.format(hours=_hours(found["undated_s"])))
     print(meeting_line(found["meeting"]))
 
