@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from agent.budget import tables
 from agent.budget.billing import DAY_S, Month, billing_day, billing_month
-from agent.budget.limits import USES, Limits, Stage, Use
+from agent.budget.limits import CONNECTION_BYTES, USES, Limits, Stage, Use
 from agent.budget.tables import Records
 from agent.errors import StoreUnusable
 
@@ -156,10 +156,16 @@ class Ledger:
                 self._save()
             return True
 
-    def may_probe(self) -> bool:
-        """Return whether one more probe may be sent: false only when the whole cap is used."""
+    def probes_rarer(self) -> float:
+        """Return how many times more rarely than usual to probe: 1, more when little is left, 0: never."""
         with self._lock:
-            return self.limits.left(self._used(self._month())) > 0
+            day, month = self._today(), self._month()
+            return self.limits.probes_rarer(self._used(month), month.last - day)
+
+    def may_connect(self) -> bool:
+        """Return whether a connection to the broker may begin or go on: only its own price must be left."""
+        with self._lock:
+            return self.limits.left(self._used(self._month())) >= CONNECTION_BYTES
 
     def may_test(self, bytes_: int, *, asked: bool = False) -> bool:
         """Return whether a speed test of at most so many bytes fits below 80 % of the cap.
@@ -180,6 +186,10 @@ class Ledger:
         with self._lock:
             self.take_counts()
             return self._spent
+
+    def clock_is_trusted(self) -> bool:
+        """Return whether the wall clock can be believed now."""
+        return self._now()[1]
 
     def today(self) -> int:
         """Return the billing day of now."""

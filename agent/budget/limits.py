@@ -4,7 +4,8 @@
       everything  │ no speed tests        │ liveness, events    │ nothing
 
 Liveness has a part of the cap for itself, so that the cap holds and the centre still hears that the gateway
-lives: what probes, keepalives and reconnects of the days left need, and never more than 5 % of the cap.
+lives: what probes, keepalives and reconnects of the days left need, and never more than 5 % of the cap. Where
+that is too little, probes come more rarely.
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,13 @@ LIVENESS_SHARE = 0.05
 
 LIVENESS_BYTES_A_DAY = 400_000
 """One 56-byte echo a minute with its answer (242 kB), keepalives (30 kB), 20 reconnects with TLS (120 kB)."""
+
+
+CONNECTION_BYTES = 8192
+"""What connecting with TLS, or parting in good order, costs at most: with less left no connection is kept."""
+
+SLOWEST_PROBES = 60
+"""When liveness runs short, probes come up to so many times more rarely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,18 @@ class Limits:
     def left_for_readings(self, used: int, days_left: int) -> float:
         """Return the bytes that readings may still use; days_left are those after today."""
         return self._left((self.month_bytes or 0) - self.liveness_bytes(days_left), used)
+
+    def probes_rarer(self, used: int, days_left: int) -> float:
+        """Return how many times more rarely probes must come so that the rest lasts to the month's end.
+
+        1 as long as readings may be sent, 0 when the cap is used up; days_left are those after today.
+        """
+        left = self.left(used)
+        if left <= 0:
+            return 0.0
+        if self.left_for_readings(used, days_left) > 0:
+            return 1.0
+        return min(max(1.0, (days_left + 1) * LIVENESS_BYTES_A_DAY / left), SLOWEST_PROBES)
 
     def left(self, used: int) -> float:
         """Return the bytes left of the cap."""

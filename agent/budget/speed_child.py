@@ -1,8 +1,9 @@
 """One speed test as a process of its own: `python -m agent.budget.speed_child REQUEST`.
 
-REQUEST is a JSON object: engine, url, ca_file (or null), down_bytes, up_bytes, cost_bytes, language.
+REQUEST is a JSON object: engine, url, ca_file, interface (both may be null), servers (known ones of Ookla's,
+may be null), down_bytes, up_bytes, cost_bytes, language.
 Prints JSON lines: {"direction", "bytes", "seconds"} on the way, and at last {"state": "done"/"failed",
-"server", "bytes", "seconds", "rtt_ms", "down_kbit_s", "up_kbit_s", "reason", "next_step"}.
+"server", "servers", "bytes", "seconds", "rtt_ms", "down_kbit_s", "up_kbit_s", "reason", "next_step"}.
 SIGTERM ends it with what it has cost so far.
 HTTP, TLS and speedtest-cli are loaded here only, so the daemon never holds them.
 """
@@ -16,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-from agent.budget.speed_size import SpeedSize
+from agent.budget.speed_size import OOKLA_REFUSED, SpeedSize
 from agent.errors import SinyalError
 from agent.language import _, use_language
 
@@ -37,6 +38,9 @@ NOTHING_FOUND: Mapping[str, Any] = {
 
 class _Engine(Protocol):
     server: str
+
+    servers: list[dict[str, Any]]
+    """Servers to be remembered for the next test."""
 
     @property
     def wire_bytes(self) -> int:
@@ -77,7 +81,7 @@ def main() -> NoReturn:
     began = time.monotonic()
 
     def leave(result: Mapping[str, Any]) -> NoReturn:
-        cost = {"server": engine.server, "bytes": engine.wire_bytes}
+        cost = {"server": engine.server, "bytes": engine.wire_bytes, "servers": engine.servers}
         teller.tell({**NOTHING_FOUND, **result, **cost, "seconds": round(time.monotonic() - began, 2)})
         # Without the ends of the interpreter: threads of speedtest-cli may still hang in a transfer.
         os._exit(0 if result["state"] == "done" else 1)
@@ -86,7 +90,15 @@ def main() -> NoReturn:
     try:
         leave({"state": "done", **engine.run()})
     except SinyalError as fault:
-        leave({"state": "failed", "reason": fault.what, "next_step": fault.next_step})
+        # The engine that knows this word is loaded only where it runs.
+        refused = type(fault).__name__ == "RefusedByOokla"
+        leave(
+            {
+                "state": "failed",
+                "reason": OOKLA_REFUSED if refused else fault.what,
+                "next_step": fault.next_step,
+            }
+        )
     except Exception as fault:  # noqa: BLE001 -- the edge of the process: what it cost must be told anyhow
         leave({"state": "failed", "reason": f"{type(fault).__name__}: {fault}"})
 
@@ -97,7 +109,8 @@ def _engine(request: dict[str, Any], teller: _Teller) -> _Engine:
         from agent.budget.speed_https import HttpsEngine
 
         ca_file = Path(request["ca_file"]) if request["ca_file"] else None
-        return HttpsEngine(request["url"], ca_file, size, teller.progress)
+        interface = request.get("interface")
+        return HttpsEngine(request["url"], ca_file, size, teller.progress, interface=interface)
     try:
         from agent.budget.speed_ookla import OoklaEngine
     except ImportError:
@@ -107,7 +120,13 @@ def _engine(request: dict[str, Any], teller: _Teller) -> _Engine:
         }
         teller.tell({**NOTHING_FOUND, "state": "failed", "server": "", "bytes": 0, "seconds": 0.0, **reason})
         os._exit(1)
-    return OoklaEngine(request["url"], size, teller.progress)
+    return OoklaEngine(
+        request["url"],
+        size,
+        teller.progress,
+        interface=request.get("interface"),
+        known=request.get("servers") or (),
+    )
 
 
 if __name__ == "__main__":

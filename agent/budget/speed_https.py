@@ -5,6 +5,7 @@ and answers with nothing. Reading stops at the cap; the receive window bounds wh
 """
 
 import contextlib
+import errno
 import os
 import socket
 import ssl
@@ -16,9 +17,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from agent.budget.speed_size import LIMIT_S, SpeedSize
-from agent.budget.wire_bytes import HANDSHAKE_BYTES, wire_bytes
 from agent.errors import SinyalError
 from agent.language import _
+from agent.uplink_socket import CLOSE_BYTES, bind_to, connect, counted
 
 MIB = 1 << 20
 CHUNK_BYTES = 16 * 1024
@@ -26,6 +27,9 @@ SEND_BUFFER_BYTES = 32 * 1024
 """Small, so that what was written is what has left."""
 
 CONNECT_S = 10.0
+SLACK_BYTES = 6 * 1024
+"""What each direction may cost beyond its size before it ends: opening and closing stand beside it."""
+
 LEAST_BYTES = 16 * 1024
 """Fewer bytes than these tell nothing of a rate."""
 
@@ -33,14 +37,36 @@ Progress = Callable[[str, int, float], None]
 """Told of the direction ("down", "up"), bytes so far and seconds so far."""
 
 
+def in_words(error: BaseException) -> str:
+    """Return why nothing came over the network, in the language of the screen where that is known."""
+    # speedtest-cli and urllib wrap what happened.
+    for _layer in range(2):
+        inner = getattr(error, "reason", None) or next(iter(error.args), None)
+        if isinstance(inner, BaseException):
+            error = inner
+    if isinstance(error, socket.gaierror):
+        return _("its name is not found")
+    if isinstance(error, TimeoutError):
+        return _("it does not answer")
+    if isinstance(error, ConnectionRefusedError):
+        return _("it refuses the connection")
+    if isinstance(error, OSError) and error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENODEV):
+        return _("there is no way to it")
+    return str(error) or type(error).__name__
+
+
 class _Connection:
     """One HTTP connection with its cost; small buffers, no redirects followed."""
 
-    def __init__(self, url: str, ca_file: Path | None, *, window_bytes: int | None = None) -> None:
+    def __init__(
+        self, url: str, ca_file: Path | None, *, interface: str | None, window_bytes: int | None = None
+    ) -> None:
         parts = urlsplit(url)
         self.host = parts.hostname or ""
         self.folder = parts.path.rsplit("/", 1)[0] + "/"
+        self._interface = interface
         self._window_bytes = window_bytes
+        self._opening_bytes = 0
         if parts.scheme == "https":
             context = ssl.create_default_context(cafile=ca_file)
             self.http: HTTPConnection = HTTPSConnection(
@@ -54,24 +80,19 @@ class _Connection:
         self.http._create_connection = self._connect  # type: ignore[attr-defined]  # noqa: SLF001
 
     def _connect(self, address: tuple[str, int], timeout: float, _source: object = None) -> socket.socket:
-        found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
-        fault: OSError = OSError("no address")
-        for family, kind, protocol, _name, where in found:
-            sock = socket.socket(family, kind, protocol)
-            try:
-                if self._window_bytes is not None:
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._window_bytes // 2)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-                sock.settimeout(timeout)
-                sock.connect(where)
-            except OSError as error:
-                sock.close()
-                fault = error
-            else:
-                # TLS takes the socket over, and a server may ask for its end; this one can always be counted.
-                self._counted.append(sock.dup())
-                return sock
-        raise fault
+        sock = connect(*address, timeout_s=timeout, charge=self._charge, prepare=self._prepare)
+        # TLS takes the socket over, and a server may ask for its end; this one can always be counted.
+        self._counted.append(sock.dup())
+        return sock
+
+    def _charge(self, bytes_: int) -> None:
+        self._opening_bytes += bytes_
+
+    def _prepare(self, sock: socket.socket, address: str) -> None:
+        bind_to(sock, self._interface, address)
+        if self._window_bytes is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._window_bytes // 2)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
     def open(self) -> socket.socket:
         """Return the socket in use, connected anew when the server has closed the last one."""
@@ -83,12 +104,12 @@ class _Connection:
 
     def counts(self) -> tuple[int, int]:
         """Return (bytes on the wire, payload acknowledged) so far."""
-        counted = [wire_bytes(sock) or (0, 0) for sock in self._counted]
-        return sum(wire for wire, _acked in counted), sum(acked for _wire, acked in counted)
+        known = [counted(sock) or (0, 0) for sock in self._counted]
+        return self._opening_bytes + sum(wire for wire, _acked in known), sum(acked for _wire, acked in known)
 
     def end(self) -> int:
         """Close everything at once; return the bytes on the wire."""
-        cost = self.counts()[0] + HANDSHAKE_BYTES * len(self._counted)
+        cost = self.counts()[0] + CLOSE_BYTES * len(self._counted)
         self.http.close()
         for sock in self._counted:
             with contextlib.suppress(OSError):
@@ -122,16 +143,26 @@ class _Connection:
 
 
 class HttpsEngine:
-    """One test against the server at `url`."""
+    """One test against the server at `url`, through `interface` (None: as the routes say)."""
 
-    def __init__(self, url: str, ca_file: Path | None, size: SpeedSize, progress: Progress) -> None:
+    def __init__(
+        self,
+        url: str,
+        ca_file: Path | None,
+        size: SpeedSize,
+        progress: Progress,
+        *,
+        interface: str | None = None,
+    ) -> None:
         self._url = url
+        self._interface = interface
         self._ca_file = ca_file
         self._size = size
         self._progress = progress
         self._paid_bytes = 0
         self._open: _Connection | None = None
         self.server = urlsplit(url).hostname or ""
+        self.servers: list[dict[str, Any]] = []
 
     @property
     def wire_bytes(self) -> int:
@@ -152,9 +183,7 @@ class HttpsEngine:
             ) from None
         except (OSError, HTTPException, ValueError) as error:
             raise SinyalError(
-                _("no speed test with {host}: {reason}").format(
-                    host=self.server, reason=str(error) or type(error).__name__
-                ),
+                _("{host} cannot be reached: {reason}").format(host=self.server, reason=in_words(error)),
                 _("check the connection, and throughput.url"),
             ) from None
 
@@ -195,7 +224,11 @@ class HttpsEngine:
         sock = connection.sock
         assert sock is not None
         got = 0
+        # Small packets and repeats cost more than usual; the price that was told holds for them too.
+        most = self._size.down_bytes - self._size.window_bytes + SLACK_BYTES
         while got < wanted and (left_s := began + LIMIT_S - time.monotonic()) > 0:
+            if connection.counts()[0] >= most:
+                break
             sock.settimeout(left_s)
             try:
                 chunk = answer.read1(min(CHUNK_BYTES, wanted - got))
@@ -221,7 +254,10 @@ class HttpsEngine:
             connection.http.endheaders()
             began = time.monotonic()
             sent = 0
+            most = self._size.up_bytes + SLACK_BYTES
             while sent < wanted and (left_s := began + LIMIT_S - time.monotonic()) > 0:
+                if connection.counts()[0] >= most:
+                    break
                 sock.settimeout(left_s)
                 try:
                     connection.http.send(piece[: min(CHUNK_BYTES, wanted - sent)])
@@ -242,7 +278,9 @@ class HttpsEngine:
             self._pay(connection)
 
     def _connection(self, *, window_bytes: int | None = None) -> _Connection:
-        self._open = _Connection(self._url, self._ca_file, window_bytes=window_bytes)
+        self._open = _Connection(
+            self._url, self._ca_file, interface=self._interface, window_bytes=window_bytes
+        )
         return self._open
 
     def _pay(self, connection: _Connection, *, extra: int = 0) -> None:

@@ -9,16 +9,18 @@ import contextlib
 import socket
 import ssl
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 import speedtest
 
-from agent.budget.speed_https import Progress
+from agent.budget.speed_https import Progress, in_words
 from agent.budget.speed_size import LIMIT_S, SpeedSize
-from agent.budget.wire_bytes import HANDSHAKE_BYTES, wire_bytes
 from agent.errors import SinyalError
 from agent.language import _
+from agent.uplink_socket import CLOSE_BYTES, attempt_bytes, bind_to, counted, lookup_bytes
 
 THREADS = 2
 WINDOW_BYTES = 64 * 1024
@@ -37,6 +39,20 @@ LISTS_BYTES = 400_000
 """What configuration and list of servers may cost."""
 
 
+NEAREST = 3
+"""Servers kept from Ookla's list; the one that answers fastest is taken."""
+
+_REFUSALS = (403, 429)
+
+
+class RefusedByOokla(SinyalError):
+    """Ookla does not want to be asked for a while."""
+
+
+class _Refused(Exception):
+    """Ookla does not want to be asked."""
+
+
 class CapReached(OSError):
     """The bytes of this phase are used up. speedtest-cli takes an OSError for the end of a transfer."""
 
@@ -47,6 +63,10 @@ class ByteCap:
     def __init__(self) -> None:
         self.left = LISTS_BYTES
         self.carried = 0
+        self.asks_lists = True
+        """Whether configuration and list of servers are being asked for."""
+        self.interface: str | None = None
+        """Through which the sockets leave; None: as the routes say."""
         self._open: dict[int, socket.socket] = {}
         self._closed_wire_bytes = 0
 
@@ -81,17 +101,24 @@ class ByteCap:
         if twin is not None:
             # The other end of one that was cut does not know it yet: its window is on the bill.
             under_way = WINDOW_BYTES if self.left <= 0 else 0
-            self._closed_wire_bytes += (wire_bytes(twin) or (0, 0))[0] + HANDSHAKE_BYTES + under_way
+            self._closed_wire_bytes += _wire_bytes(twin) + CLOSE_BYTES + under_way
             with contextlib.suppress(OSError):
                 twin.shutdown(socket.SHUT_RDWR)
             twin.close()
 
     def wire_bytes(self) -> int:
         """Return what all connections have cost so far."""
-        counted = [wire_bytes(twin) or (0, 0) for twin in tuple(self._open.values())]
-        return (
-            self._closed_wire_bytes + sum(wire for wire, _acked in counted) + HANDSHAKE_BYTES * len(counted)
-        )
+        twins = tuple(self._open.values())
+        return self._closed_wire_bytes + sum(_wire_bytes(twin) + CLOSE_BYTES for twin in twins)
+
+    def charge(self, wire_bytes: int) -> None:
+        """Count what no open connection will account for: look-ups, and attempts that failed."""
+        self._closed_wire_bytes += wire_bytes
+
+
+def _wire_bytes(sock: socket.socket) -> int:
+    found = counted(sock)
+    return found.wire_bytes if found is not None else 0
 
 
 cap = ByteCap()
@@ -132,7 +159,13 @@ class CappedSocket(_Capped, socket.socket):
         cap.allowed(1)
         self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WINDOW_BYTES // 2)
         self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, WINDOW_BYTES // 2)
-        super().connect(address)
+        bind_to(self, cap.interface, str(address[0]))
+        began = time.monotonic()
+        try:
+            super().connect(address)
+        except OSError:
+            cap.charge(attempt_bytes(self.family, time.monotonic() - began))
+            raise
         cap.watch(self)
 
 
@@ -140,14 +173,50 @@ class CappedTlsSocket(_Capped, ssl.SSLSocket):
     """A TLS socket of this process."""
 
 
+_look_up = socket.getaddrinfo
+
+
+def _counted_look_up(host: Any, *details: Any, **more: Any) -> Any:
+    found, began = False, time.monotonic()
+    try:
+        places = _look_up(host, *details, **more)
+        found = True
+    finally:
+        if host:
+            cap.charge(lookup_bytes(host, found=found, seconds=time.monotonic() - began))
+    return places
+
+
 def take_over_sockets() -> None:
-    """Let every connection of this process be counted and capped."""
+    """Let every connection and every look-up of this process be counted and capped."""
+    socket.getaddrinfo = _counted_look_up
     socket.socket = CappedSocket  # type: ignore[misc]
     ssl.SSLContext.sslsocket_class = CappedTlsSocket
 
 
+def _opener_of_one_attempt(build: Any) -> Any:
+    """Return speedtest-cli's maker of openers, changed so that a refusal is not followed by other tries."""
+
+    def made(*details: Any, **more: Any) -> Any:
+        opener = build(*details, **more)
+        opens = opener.open
+
+        def once(*request: Any, **settings: Any) -> Any:
+            try:
+                return opens(*request, **settings)
+            except HTTPError as error:
+                if error.code in _REFUSALS and cap.asks_lists:
+                    raise _Refused from error
+                raise
+
+        opener.open = once
+        return opener
+
+    return made
+
+
 class _OwnServer(speedtest.Speedtest):  # type: ignore[misc]
-    """speedtest-cli against one server of our own: asks nobody else, not even for its configuration."""
+    """speedtest-cli against servers that are known: asks nobody else, not even for its configuration."""
 
     def get_config(self) -> dict[str, Any]:
         """Set what Ookla's configuration would say."""
@@ -168,9 +237,24 @@ class _OwnServer(speedtest.Speedtest):  # type: ignore[misc]
 
 
 class OoklaEngine:
-    """One test with speedtest-cli: against `url`, or with an empty one against Ookla's nearest server."""
+    """One test with speedtest-cli: against `url`, or with an empty one against Ookla's nearest server.
 
-    def __init__(self, url: str, size: SpeedSize, progress: Progress) -> None:
+    known: servers that an earlier test told of, so that Ookla's lists need not be asked. servers: those of
+    this test, to be told the next one; empty for a server of one's own.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        size: SpeedSize,
+        progress: Progress,
+        *,
+        interface: str | None = None,
+        known: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        cap.interface = interface
+        self._known = [dict(server) for server in known]
+        self.servers: list[dict[str, Any]] = []
         self._url = url
         self._size = size
         self._progress = progress
@@ -186,12 +270,15 @@ class OoklaEngine:
         take_over_sockets()
         try:
             return self._run()
+        except _Refused:
+            raise RefusedByOokla(
+                _("Ookla refuses this gateway"),
+                _("it is not asked again for a day; or use throughput.engine https and a server of your own"),
+            ) from None
         except (speedtest.SpeedtestException, OSError, ValueError, KeyError) as error:
             raise SinyalError(
-                _("no speed test with {host}: {reason}").format(
-                    host=self.server, reason=str(error) or type(error).__name__
-                ),
-                _("Ookla often refuses speedtest-cli: use throughput.engine https and a server of your own"),
+                _("{host} cannot be reached: {reason}").format(host=self.server, reason=in_words(error)),
+                _("check the connection; Ookla also refuses at times: better an https server of your own"),
             ) from None
 
     def _run(self) -> dict[str, Any]:
@@ -202,16 +289,27 @@ class OoklaEngine:
             folder = f"{parts.scheme}://{parts.netloc}{parts.path.rpartition('/')[0]}"
             nearest = {"url": f"{folder}/upload.php", "host": folder, "id": 0, "name": "", "d": 0.0}
             best = test.get_best_server([nearest])
+        elif self._known:
+            test = _OwnServer(secure=True, shutdown_event=cap, timeout=LIMIT_S)
+            best = test.get_best_server(self._known)
+            self.server = str(best.get("host", self.server))
+            self.servers = self._known
         else:
+            speedtest.build_opener = _opener_of_one_attempt(speedtest.build_opener)
             test = speedtest.Speedtest(secure=True, shutdown_event=cap, timeout=LIMIT_S)
             test.config.update(sizes={"upload": list(UPLOAD_BYTES), "download": list(DOWNLOAD_PIXELS)})
             test.config.update(upload_max=ROUNDS * len(UPLOAD_BYTES))
             test.config.update(counts={"upload": ROUNDS, "download": ROUNDS})
             test.config.update(length={"upload": LIMIT_S, "download": LIMIT_S})
             test.get_servers()
-            best = test.get_best_server(test.get_closest_servers(2))
+            nearest_ones = test.get_closest_servers(NEAREST)
+            best = test.get_best_server(nearest_ones)
+            kept = ("url", "host", "id", "name", "d")
+            self.servers = [{name: server.get(name, "") for name in kept} for server in nearest_ones]
             self.server = str(best.get("host", self.server))
+        cap.asks_lists = False
         if float(best["latency"]) >= 1_000_000:
+            self.servers = []
             raise SinyalError(
                 _("{host} does not answer as a server of speedtest-cli").format(host=self.server),
                 _("check throughput.url: it must be the folder that holds upload.php and latency.txt"),

@@ -17,6 +17,9 @@ OVERHEAD_BYTES = 24_000
 SPEEDTEST_CLI_OVERHEAD_BYTES = 600_000
 """Ookla's configuration and list of servers, and what two threads have under way when the cap is reached."""
 
+OOKLA_REFUSED = "ookla_refused"
+"""The reason of a test that Ookla did not allow; what a day's pause follows from."""
+
 _PAYLOAD_SHARE = 0.94
 """Of what goes over the wire; the rest is headers and acknowledgements, in packets of 1,400 bytes."""
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.budget.desk import FAILED, Desk, OverBudget, checked_result
+from agent.budget.desk import FAILED, Desk, OnPause, OverBudget, checked_result
 from agent.budget.ledger import Now
+from agent.budget.speed_size import OOKLA_REFUSED
 from agent.budget.speed_times import RETRIES, RETRY_S, window_due
 from agent.errors import SinyalError, StoreUnusable, UsageMistake
 from agent.language import _
@@ -114,9 +115,12 @@ class SpeedTester:
 
     def _begin_to_watch(self, attempt: _Attempt) -> None:
         try:
-            self._desk.offer(self._desk.config.engine, asked=False)
+            self._desk.offer(self._desk.config.engine, asked=False, now_ts=self._now()[0])
         except OverBudget:
             self._give_up(attempt, "over_budget")
+            return
+        except OnPause:
+            self._give_up(attempt, OOKLA_REFUSED)
             return
         carried = self._uplink_bytes()
         if carried is None or not self._is_online():

@@ -3,6 +3,7 @@
 Each function works on a connection that the caller owns: Keeper.read and Keeper.write, or Store's.
 """
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
@@ -23,6 +24,9 @@ _CREATE = (
     " ts INTEGER NOT NULL, day INTEGER NOT NULL, why TEXT NOT NULL, engine TEXT NOT NULL,"
     " server TEXT NOT NULL, state TEXT NOT NULL, reason TEXT, reserved_bytes INTEGER NOT NULL,"
     " bytes INTEGER NOT NULL, seconds REAL, rtt_ms REAL, down_kbit_s REAL, up_kbit_s REAL) STRICT",
+    # Ookla's servers near here, as JSON: one row.
+    "CREATE TABLE IF NOT EXISTS throughput_servers (one INTEGER PRIMARY KEY CHECK (one = 1),"
+    " ts INTEGER NOT NULL, servers TEXT NOT NULL) STRICT",
 )
 
 TEST_COLUMNS = (
@@ -163,6 +167,37 @@ def tested_windows(connection: sqlite3.Connection, first_day: int) -> set[tuple[
         return set()
     query = "SELECT day, why FROM throughput_tests WHERE day >= ? AND why IN ('evening', 'night')"
     return {(day, why) for day, why in connection.execute(query, (first_day,))}
+
+
+def last_end(connection: sqlite3.Connection, engine: str) -> tuple[int, str | None] | None:
+    """Return (ts, reason) of the newest test of an engine that was not skipped, or None."""
+    if not _exists(connection, "throughput_tests"):
+        return None
+    query = (
+        "SELECT ts, reason FROM throughput_tests WHERE engine = ? AND state IN ('done', 'failed')"
+        " ORDER BY number DESC LIMIT 1"
+    )
+    found = connection.execute(query, (engine,)).fetchone()
+    return None if found is None else (int(found[0]), found[1])
+
+
+def keep_servers(connection: sqlite3.Connection, servers: Iterable[Mapping[str, Any]], ts: int) -> None:
+    """Remember Ookla's servers near here, or forget them when there are none."""
+    create(connection)
+    known = list(servers)
+    if known:
+        query = "INSERT OR REPLACE INTO throughput_servers VALUES (1, ?, ?)"
+        connection.execute(query, (ts, json.dumps(known)))
+    else:
+        connection.execute("DELETE FROM throughput_servers")
+
+
+def known_servers(connection: sqlite3.Connection) -> tuple[int, list[dict[str, Any]]]:
+    """Return since when (UTC seconds) which servers of Ookla's are known."""
+    if not _exists(connection, "throughput_servers"):
+        return 0, []
+    found = connection.execute("SELECT ts, servers FROM throughput_servers").fetchone()
+    return (0, []) if found is None else (int(found[0]), json.loads(found[1]))
 
 
 def peak_rates_kbit_s(connection: sqlite3.Connection, last_rows: int) -> tuple[float, float] | None:

@@ -9,12 +9,13 @@ from typing import Any
 
 from agent import screen
 from agent.cli.link_answer import answer, loaded, never_ran
+from agent.errors import UsageMistake
 from agent.language import _
 from agent.link.availability import Month, month_at, month_of
 
 CSV_COLUMNS = (
     *("month", "a_total", "a_link", "a_power", "calendar_s", "up_s", "down_s", "link_down_s"),
-    *("power_off_s", "powered_s", "unknown_s", "outages"),
+    *("power_off_s", "powered_s", "unknown_s", "outages", "undated_s"),
 )
 
 
@@ -31,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the figures."""
     month = month_at(time.time()) if args.month is None else month_of(args.month)
+    if month.stretch()[0] > time.time():
+        raise UsageMistake(
+            _("{month} has not begun yet").format(month=month),
+            _("name an earlier month, or set the clock right"),
+        )
     found = answer(
         loaded(args),
         lambda runtime: _ask(runtime, month),
@@ -69,8 +75,6 @@ def _print(found: dict[str, Any]) -> None:
         (_("Connection, of time with power"), found["a_link"]),
         (_("Power"), found["a_power"]),
     )
-    for label, share in shares:
-        print(f"  {label:<34}{_percent(share):>12}")
     lengths = (
         (_("internet worked"), found["up_s"]),
         (_("internet was down"), found["down_s"]),
@@ -78,8 +82,14 @@ def _print(found: dict[str, Any]) -> None:
         (_("power was off"), found["power_off_s"]),
         (_("not known"), found["unknown_s"]),
     )
-    for label, seconds in lengths:
-        print(f"  {label:<34}{_hours(seconds):>12}")
+    rows = [(label, _percent(share)) for label, share in shares]
+    rows += [(label, _hours(seconds)) for label, seconds in lengths]
+    width = max(len(label) for label, _text in rows) + 1
+    for label, text in rows:
+        print(f"  {label:<{width}}{text:>14}")
+    if round(found.get("undated_s", 0)):
+        text = _("{hours} of readings wait for a true clock before they count.")
+        print(text.format(hours=_hours(found["undated_s"])))
     print(meeting_line(found["meeting"]))
 
 

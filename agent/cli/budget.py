@@ -9,7 +9,6 @@ from agent import screen
 from agent.language import N_, _
 from agent.pipeline.budget_client import budget_document_now
 
-LABEL_WIDTH = 11
 BAR_WIDTH = 20
 
 USES = {
@@ -38,8 +37,10 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(document, ensure_ascii=False))
     else:
-        for label, text in _lines(document):
-            print(f"{label:<{LABEL_WIDTH}} {text}")
+        lines = _lines(document)
+        width = max(len(label) for label, _text in lines)
+        for label, text in lines:
+            print(f"{label:<{width}} {text}")
     return 0 if document["stage"] == "all" else 1
 
 
@@ -59,7 +60,7 @@ def _lines(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         )
         lines.append((_("Left"), text))
     for use, name in USES.items():
-        lines.append((f"  {_(name)}"[:LABEL_WIDTH], megabytes(document["by_use"][use])))
+        lines.append((f"  {_(name)}", megabytes(document["by_use"][use])))
     lines.append((_("Today"), megabytes(document["today_bytes"])))
     forecast = (megabytes(document["forecast_bytes"]), rupiah(document["forecast_rupiah"]))
     lines.append((_("Forecast"), screen.fit((*forecast, _("by the end of the month")))))
@@ -79,7 +80,7 @@ def rupiah(amount: float | None) -> str:
     if amount is None:
         return ""
     # Below a hundred rupiah a rounded figure would often be a zero.
-    if amount < 100:
+    if 0 < amount < 100:
         return f"Rp {screen.number(amount, 1)}"
     grouped = f"{round(amount):,}"
     return "Rp " + (grouped.replace(",", ".") if screen.number(0.5, 1) == "0,5" else grouped)

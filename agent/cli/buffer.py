@@ -49,6 +49,9 @@ def _add_export_arguments(export: argparse.ArgumentParser) -> None:
     export.add_argument(
         "--unsent", action="store_true", help=_("only rows that the broker does not have yet")
     )
+    export.add_argument(
+        "--public", action="store_true", help=_("only what anybody may see; fewer than five devices are <5")
+    )
     export.add_argument("--from", dest="first_seq", type=int, metavar="SEQ", help=_("the first seq"))
     export.add_argument("--to", dest="last_seq", type=int, metavar="SEQ", help=_("the last seq, included"))
     export.add_argument(

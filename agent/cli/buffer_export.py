@@ -12,13 +12,14 @@ from typing import IO
 
 from agent import screen
 from agent.buffer.history import MAX_SEQ, Selection
-from agent.cli.buffer_source import BufferSource, buffer_source
+from agent.cli.buffer_source import buffer_source
 from agent.cli.stdout_lines import write_lines
 from agent.config.toml_text import one_line
 from agent.contract.catalogue import Row
 from agent.errors import NoPermission, SinyalError, UsageMistake
 from agent.language import _, ngettext
 from agent.wire.formats import csv_line, json_lines
+from agent.wire.public import public_columns, public_row
 
 STDOUT = "-"
 
@@ -33,19 +34,24 @@ DAY_S = 86400
 
 Write = Callable[[Iterable[str]], None]
 
+Pages = Iterable[tuple[list[str], list[Row]]]
+"""Some rows at a time, with the columns that they may have."""
+
 
 def run(args: argparse.Namespace) -> int:
     """Write the wanted rows; return 0 also when there are none."""
     selection = _selection(args)
     is_csv = (args.format or _format_of(args.file)) == "csv"
-    source = buffer_source(args)
+    pages = buffer_source(args).pages(selection)
+    if args.public:
+        pages = ((public_columns(columns), list(map(public_row, rows))) for columns, rows in pages)
     if args.file == STDOUT:
-        count = _export(source, selection, write_lines, is_csv=is_csv, tells=not sys.stdout.isatty())
+        count = _export(pages, write_lines, is_csv=is_csv, tells=not sys.stdout.isatty())
     else:
         file = Path(args.file)
         _check_file(file, may_replace=args.yes)
         with _whole_file(file) as write:
-            count = _export(source, selection, write, is_csv=is_csv, tells=True)
+            count = _export(pages, write, is_csv=is_csv, tells=True)
         text = ngettext("{n} row written to {file}", "{n} rows written to {file}", count)
         _note(text.format(n=count, file=one_line(args.file)))
     if not count:
@@ -53,13 +59,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _export(source: BufferSource, selection: Selection, write: Write, *, is_csv: bool, tells: bool) -> int:
+def _export(pages: Pages, write: Write, *, is_csv: bool, tells: bool) -> int:
     count = 0
     header: list[str] = []
     left_out: set[str] = set()
     progress = _Progress(tells=tells)
     try:
-        for columns, rows in source.pages(selection):
+        for columns, rows in pages:
             if is_csv and not header:
                 header = columns
                 write([csv_line(header)])

@@ -20,8 +20,9 @@ from agent.contract.catalogue import Row, Value
 from agent.errors import BatchUnreadable, NoPermission, SinyalError, UsageMistake
 from agent.language import _
 from agent.wire.columns import MAX_INFLATED_BYTES, decode_batch
-from agent.wire.formats import FORMATS, identified_rows
+from agent.wire.formats import FORMATS, CsvLines, identified_rows
 from agent.wire.plausible import without_impossible_values
+from agent.wire.public import public_row
 
 DEFAULT_TOPICS = ("desa/v1/+/readings", "desa/v1/+/readings/json")
 
@@ -119,6 +120,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=_("one message a line: topic or none, then hexadecimal digits or JSON"),
     )
     parser.add_argument("--format", choices=FORMATS, default="jsonl", help=_("default jsonl"))
+    parser.add_argument(
+        "--public", action="store_true", help=_("only what anybody may see; fewer than five devices are <5")
+    )
     parser.add_argument("--gateway", metavar="ID", help=_("of which gateway, where no topic says it"))
     parser.add_argument(
         "--dedupe", action="store_true", help=_("drop rows that have come before (the last 100,000)")
@@ -141,9 +145,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the rows of every message; return 1 when one was damaged."""
     _check_usage(args)
-    subscribes = args.subscribe is not None
+    subscribes, is_csv = args.subscribe is not None, args.format == "csv"
     arrivals = _from_broker(args) if subscribes else _from_files(args.files or [STDIN], by_line=args.lines)
-    formatter = FORMATS[args.format](_note)
+    formatter = CsvLines(_note, public=True) if args.public and is_csv else FORMATS[args.format](_note)
     seen = SeenRows() if args.dedupe else None
     damaged = False
     skipped = Skipped()
@@ -155,7 +159,8 @@ def run(args: argparse.Namespace) -> int:
                 _note(f"{arrival.source}: {error.what}")
                 damaged = True
             else:
-                write_lines(formatter(seen.new_among(rows) if seen else rows))
+                rows = seen.new_among(rows) if seen else rows
+                write_lines(formatter(list(map(public_row, rows)) if args.public else rows))
     return 1 if damaged else 0
 
 
@@ -173,6 +178,10 @@ def _check_usage(args: argparse.Namespace) -> None:
         (
             not subscribes and (args.topic or args.tls_ca or args.tls_cert or args.tls_key),
             _("--topic and --tls-… belong to --subscribe"),
+        ),
+        (
+            args.public and args.format == "influx",
+            _("--public gives jsonl or csv: in InfluxDB a number cannot become <5"),
         ),
         (
             (args.tls_cert is None) != (args.tls_key is None),

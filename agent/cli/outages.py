@@ -12,7 +12,7 @@ from agent.cli.cause_words import cause_words
 from agent.cli.link_answer import answer, loaded, never_ran
 from agent.errors import UsageMistake
 from agent.language import _
-from agent.link.causes import NEXT_STEPS, sentence_of
+from agent.link.causes import next_step_of, sentence_of
 
 SHOWN = 20
 """So many of the newest without --from."""
@@ -31,6 +31,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the outages, the newest last; return 1 while one lasts."""
     from_ts = None if args.from_day is None else _day_ts(args.from_day)
     to_ts = None if args.to_day is None else _day_ts(args.to_day) + 86400
+    if from_ts is not None and to_ts is not None and from_ts >= to_ts:
+        raise UsageMistake(_("--from is later than --to"), _("give the earlier day to --from"))
     found = answer(
         loaded(args),
         lambda runtime: ask(runtime, from_ts, to_ts),
@@ -94,7 +96,8 @@ def _print(found: list[dict[str, Any]], *, is_bounded: bool) -> None:
         print(screen.fit((_when(one), _length(one), cause_words(one))))
         print("  " + screen.fit((_sentence(one),), screen.COLUMNS - 2))
     if not shown[-1]["is_over"]:
-        print(_("Next step: {step}").format(step=_(NEXT_STEPS[shown[-1]["cause"]])))
+        step = _(next_step_of(shown[-1]["cause"], shown[-1]["evidence"]))
+        print(_("Next step: {step}").format(step=step))
 
 
 def _when(one: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from agent import screen
 from agent.budget.desk import ENGINES, FAILED
+from agent.budget.speed_size import OOKLA_REFUSED
 from agent.cli.budget import megabytes, rupiah
 from agent.config.model import Config
 from agent.errors import SinyalError, UsageMistake
@@ -29,7 +30,16 @@ REASONS = {
     "stopped": N_("the agent was stopped"),
     "abandoned": N_("power or program ended during the test"),
     "interrupted": N_("stopped by hand"),
+    OOKLA_REFUSED: N_("Ookla refuses this gateway"),
 }
+
+PLANNED = {
+    "no_server": N_("No tests are planned: throughput.url is empty."),
+    "off": N_("No tests are planned: throughput.tests_per_day is 0."),
+    "clock": N_("Planned tests wait until the clock is right."),
+    "stopped": N_("Planned tests wait until the agent runs."),
+}
+"""Why no test comes by itself."""
 
 WHY = {"evening": N_("evening"), "night": N_("night"), "asked": N_("by hand")}
 
@@ -98,7 +108,11 @@ def _test(request: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     asked = {**request, "language": current_language()}
     command = [sys.executable, "-W", "ignore", "-m", "agent.budget.speed_child", json.dumps(asked)]
     told: dict[str, Any] = {}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as child:
+    try:
+        opened = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+    except OSError as fault:
+        return {**FAILED, "bytes": 0, "reason": str(fault)}, _("look at what this user may run")
+    with opened as child:
         try:
             told = _listen(child)
         except KeyboardInterrupt:
@@ -157,14 +171,17 @@ def _rate(kbit_s: float | None) -> str:
 
 
 def _show_history(config: Config, *, as_json: bool) -> int:
-    tests = ask_budget(config, "speedtest_history", limit=100 if as_json else HISTORY_TESTS)["tests"]
+    told = ask_budget(config, "speedtest_history", limit=100 if as_json else HISTORY_TESTS)
+    tests = told["tests"]
     if as_json:
-        print(json.dumps({"tests": tests}, ensure_ascii=False))
+        print(json.dumps(told, ensure_ascii=False))
         return 0
     if not tests:
         print(_("no speed test yet"))
     for test in tests:
         print(screen.fit((screen.wib(test["ts"]), _(WHY.get(test["why"], test["why"])), _found(test))))
+    if told["planned"] in PLANNED:
+        print(_(PLANNED[told["planned"]]))
     return 0
 
 

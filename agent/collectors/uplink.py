@@ -90,6 +90,11 @@ class UplinkCollector:
         number = _counters().get(self.interface_now())
         return None if number is None else number[1] + number[2]
 
+    def received_bytes(self) -> int | None:
+        """Return what the uplink's interface has received so far, or None while there is none."""
+        number = _counters().get(self.interface_now())
+        return None if number is None else number[1]
+
     def _remembered(self, memory: Path) -> dict[int, tuple[int, int]] | None:
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
             kept = json.loads(memory.read_text(encoding="utf-8"))

@@ -4,7 +4,7 @@ FEWEST_CLIENTS = 5
 """Fewer devices than these could point at a household."""
 
 
-def published_clients_count(count: int | None) -> int | str | None:
+def published_clients_count(count: float | None) -> float | str | None:
     """Return `clients_count` as a public export shows it: "<5" below five, None where not known."""
     if count is None:
         return None

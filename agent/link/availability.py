@@ -1,12 +1,11 @@
 """The three figures of a month (contract, section 5), by the calendar of Western Indonesian Time.
 
     A_total = up / calendar
-    A_link  = 1 - (link outages > 300 s) / (calendar - power off - unknown)
+    A_link  = 1 - (link outages > 300 s) / (calendar - power off)
     A_power = powered / calendar
 
 `up` is time in which the agent lived, knew the link's state, and there was no outage. Unknown time is a
-figure of its own: it is never up, and A_link is told of the known time alone. A month that still runs ends
-now.
+figure of its own: it is never up, and it is no outage of the link either. A month that still runs ends now.
 """
 
 import time
@@ -90,6 +89,7 @@ class Availability:
 
     calendar_s = up_s + down_s + power_off_s + unknown_s. link_down_s: of outages longer than 300 s only.
     powered_s: the gateway had power. outages: how many began or lasted in the month, down ones only.
+    undated_s: of readings whose true time is not known yet, in whatever month they lie.
     """
 
     month: str
@@ -101,6 +101,7 @@ class Availability:
     powered_s: float
     unknown_s: float
     outages: int
+    undated_s: float
     a_total: float | None
     a_link: float | None
     a_power: float | None
@@ -113,7 +114,13 @@ class Availability:
         shares = {
             name: None if (share := getattr(self, name)) is None else round(share, 6) for name in ratios
         }
-        return {"month": self.month, **shares, **figures, "outages": self.outages}
+        return {
+            "month": self.month,
+            **shares,
+            **figures,
+            "outages": self.outages,
+            "undated_s": round(self.undated_s, 1),
+        }
 
 
 def availability(
@@ -130,9 +137,12 @@ def availability(
     calendar_s = window[1] - window[0]
     known: list[Stretch] = []
     alive: list[Stretch] = []
+    undated_s = 0.0
     for span in spans:
         stretch = _span_stretch(span, correct)
-        if stretch is not None:
+        if stretch is None:
+            undated_s += span.to_s - span.from_s
+        else:
             alive.append(stretch)
             if span.known:
                 known.append(stretch)
@@ -163,7 +173,7 @@ def availability(
     off_s, down_s, up_s = _length(power_off), _length(all_down), _length(up)
     unknown_s = max(0.0, calendar_s - off_s - down_s - up_s)
     link_down_s = _length(_without(_within(long_down, window), power_off))
-    known_s = calendar_s - off_s - unknown_s
+    with_power_s = calendar_s - off_s
     is_known = bool(off_s or down_s or up_s)
     return Availability(
         month=str(month),
@@ -175,8 +185,9 @@ def availability(
         powered_s=_length(powered),
         unknown_s=unknown_s,
         outages=sum(_touches(stretch, window) for stretch in down),
+        undated_s=undated_s,
         a_total=up_s / calendar_s if is_known else None,
-        a_link=1 - link_down_s / known_s if known_s > 0 else None,
+        a_link=1 - link_down_s / with_power_s if down_s + up_s > 0 else None,
         a_power=_length(powered) / calendar_s if is_known else None,
     )
 

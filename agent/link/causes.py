@@ -31,13 +31,15 @@ class Row(NamedTuple):
     """One line of the table.
 
     needs: evidence and the values it must have one of. inferred: a conclusion, not an observation. sentence
-    is for people, English here and Indonesian in the catalogue of texts.
+    is for people, English here and Indonesian in the catalogue of texts. next_step: what to do where that is
+    not what the cause usually asks for.
     """
 
     cause: str
     needs: Mapping[str, tuple[Value, ...]]
     sentence: str
     inferred: bool = False
+    next_step: str = ""
 
     def fits(self, evidence: Evidence) -> bool:
         """Return whether the evidence meets every need."""
@@ -80,6 +82,7 @@ TABLE = (
         "modem",
         {"trigger": _PROBES, "modem_state": ("busy",), "modem_expected": _YES},
         N_("Another program holds the modem's port."),
+        next_step=N_("technician: stop that program; sinyal modem find names it"),
     ),
     Row("sim", {"trigger": _PROBES, "sim_state": ("absent",)}, N_("No SIM card is inserted.")),
     Row("sim", {"trigger": _PROBES, "sim_state": ("pin_required",)}, N_("The SIM card asks for its PIN.")),
@@ -90,6 +93,7 @@ TABLE = (
         "no_service",
         {"trigger": _PROBES, "registration": ("denied",)},
         N_("The operator's network refuses this SIM card."),
+        next_step=N_("call whoever pays the subscription: the card may be blocked or expired"),
     ),
     Row(
         "no_service",
@@ -181,10 +185,19 @@ def explain(evidence: Evidence) -> Row:
 
 def sentence_of(cause: str, evidence: Evidence) -> str:
     """Return the English sentence for a stored cause: of the row that fits, else of the cause's first."""
+    return _row_of(cause, evidence).sentence
+
+
+def next_step_of(cause: str, evidence: Evidence) -> str:
+    """Return in English what a person in the village can do about a stored cause."""
+    return _row_of(cause, evidence).next_step or NEXT_STEPS.get(cause, NEXT_STEPS["unknown"])
+
+
+def _row_of(cause: str, evidence: Evidence) -> Row:
     row = explain(evidence)
-    if row.cause != cause:
-        row = next((one for one in TABLE if one.cause == cause), TABLE[-1])
-    return row.sentence
+    if row.cause == cause:
+        return row
+    return next((one for one in TABLE if one.cause == cause), TABLE[-1])
 
 
 NEXT_STEPS = {

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from agent.link.causes import Evidence, Value
-from agent.link.probe import NO_ADDRESS, Outcome, Target, bind_to, probe
+from agent.link.probe import NO_ADDRESS, Outcome, Target, probe
+from agent.uplink_socket import attempt_bytes, bind_to, is_address, lookup_bytes
 
 _SIOCGIFADDR = 0x8915
 _INTERFACE_NAME_BYTES = 16
@@ -22,8 +23,8 @@ _SCOPE_GLOBAL = "00"
 MAX_PORT = 65535
 HTTP_LIMIT_S = 8.0
 HTTP_MAX_BYTES = 2048
-_HTTP_FRAME_BYTES = 8 * 40
-_QUERY_BYTES = 240
+_HTTP_FRAME_BYTES = 10 * 52
+"""Headers of the packets that carry one question and one answer, from SYN to the last FIN."""
 
 
 class PageCheck(NamedTuple):
@@ -88,9 +89,9 @@ def look_around(
         evidence["addresses_answer"] = any(outcome.rtt_ms is not None for outcome in known)
         evidence["refused_everywhere"] = all(outcome.why == "refused" for outcome in known)
         evidence["probed_by"] = known[0].how
-    resolves, address = _resolve(page, [*names, *(target.host for target, _address in targets)])
+    resolves, address, cost = _resolve(page, [*names, *(target.host for target, _address in targets)])
     evidence["names_resolve"] = resolves
-    used += _QUERY_BYTES if resolves is not None else 0
+    used += cost
     if page is not None and address:
         redirected, cost = fetch_is_redirected(page, address, interface=leaves_by)
         evidence["redirected"] = redirected
@@ -112,29 +113,25 @@ def has_address(interface: str) -> bool:
     return False
 
 
-def _resolve(page: PageCheck | None, hosts: Sequence[str]) -> tuple[bool | None, str]:
-    """Return whether names resolve (None without a name to try), and the address of the page's host."""
-    names = [host for host in ([page.host] if page else []) + list(hosts) if not _is_address(host)]
+def _resolve(page: PageCheck | None, hosts: Sequence[str]) -> tuple[bool | None, str, int]:
+    """Return whether names resolve (None: there is none), the address of the page's host, the cost."""
+    names = [host for host in ([page.host] if page else []) + list(hosts) if not is_address(host)]
     works: bool | None = None
-    page_address = page.host if page is not None and _is_address(page.host) else ""
+    page_address = page.host if page is not None and is_address(page.host) else ""
+    used = 0
     for name in dict.fromkeys(names):
+        began = time.monotonic()
         try:
             found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
             works = works or False
+            used += lookup_bytes(name, found=False, seconds=time.monotonic() - began)
             continue
         works = True
+        used += lookup_bytes(name, found=True)
         if page is not None and name == page.host:
             page_address = str(found[0][4][0])
-    return works, page_address
-
-
-def _is_address(host: str) -> bool:
-    for family in (socket.AF_INET, socket.AF_INET6):
-        with contextlib.suppress(OSError):
-            socket.inet_pton(family, host)
-            return True
-    return False
+    return works, page_address, used
 
 
 def fetch_is_redirected(
@@ -148,14 +145,16 @@ def fetch_is_redirected(
         f"GET {page.path} HTTP/1.1\r\nHost: {page.host}\r\nUser-Agent: sinyal\r\nConnection: close\r\n\r\n"
     ).encode("ascii", "replace")
     heard = b""
-    used = _HTTP_FRAME_BYTES
     ends_at = time.monotonic() + limit_s
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    began = time.monotonic()
+    used = 0
     try:
         with socket.socket(family, socket.SOCK_STREAM) as sock:
             bind_to(sock, interface, address)
             sock.settimeout(limit_s)
             sock.connect((address, page.port))
+            used = _HTTP_FRAME_BYTES
             sock.sendall(request)
             used += len(request)
             while len(heard) < HTTP_MAX_BYTES and (left_s := ends_at - time.monotonic()) > 0:
@@ -165,7 +164,7 @@ def fetch_is_redirected(
                 if not chunk or _is_enough(page, heard):
                     break
     except OSError:
-        pass
+        used = used or attempt_bytes(family, time.monotonic() - began)
     return _is_foreign(page, heard), used + len(heard)
 
 

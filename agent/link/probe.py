@@ -4,7 +4,6 @@ An ICMP echo where the kernel lets this user send one (RFC 792; a ping socket, n
 a raw socket), else the time a TCP connection takes. It leaves through the uplink's interface.
 """
 
-import contextlib
 import errno
 import os
 import select
@@ -12,6 +11,8 @@ import socket
 import struct
 import time
 from typing import NamedTuple
+
+from agent.uplink_socket import attempt_bytes, bind_to
 
 TIMEOUT_S = 3.0
 """Satellite links and 2G answer within two seconds."""
@@ -26,9 +27,6 @@ _ECHO_BYTES = _ECHO.size
 # SYN, SYN with ACK, ACK, RST: header of IP aside.
 _TCP_OPEN_BYTES, _TCP_CLOSE_BYTES = 40, 80
 _RECEIVE_BYTES = 256
-
-_SO_BINDTODEVICE = 25
-_IP_UNICAST_IF, _IPV6_UNICAST_IF = 50, 76  # linux/in.h, linux/in6.h
 
 # ip(7), ipv6(7): errors with what ICMP said; struct sock_extended_err begins with errno, origin, type, code.
 _RECVERR = {4: (socket.IPPROTO_IP, 11), 6: (socket.IPPROTO_IPV6, 25)}
@@ -76,24 +74,6 @@ def probe(address: str, port: int, *, interface: str | None, timeout_s: float = 
         return _echo(sock, version, address, interface, timeout_s, is_raw=is_raw)
 
 
-def bind_to(sock: socket.socket, interface: str | None, address: str) -> None:
-    """Make a socket leave through `interface`; an address of this very machine needs none.
-
-    Raises OSError when there is no such interface: another way out would tell of another link.
-    """
-    if interface is None or address.startswith("127.") or address == "::1":
-        return
-    index = socket.if_nametoindex(interface)
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, _SO_BINDTODEVICE, interface.encode() + b"\0")
-        return
-    # Without the right to bind (before Linux 5.7) the kernel still takes it as the way out.
-    if sock.family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_UNICAST_IF, struct.pack("!I", index))
-    else:
-        sock.setsockopt(socket.IPPROTO_IP, _IP_UNICAST_IF, struct.pack("!I", index))
-
-
 def _icmp_socket(family: int, version: int) -> tuple[socket.socket, bool] | None:
     protocol = socket.IPPROTO_ICMPV6 if version == 6 else socket.IPPROTO_ICMP
     for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW):
@@ -131,7 +111,8 @@ def _echo(
                 return Outcome(rtt_ms, "", "icmp", 2 * packet_bytes)
     except OSError as error:
         why = "refused" if _is_prohibited(sock) else _why(error)
-        return Outcome(None, why, "icmp", packet_bytes)
+        # What ICMP says back holds our packet and its own two headers.
+        return Outcome(None, why, "icmp", 2 * packet_bytes + _HEADER_BYTES[version] + _ECHO_BYTES)
     return Outcome(None, "timeout", "icmp", packet_bytes)
 
 
@@ -175,7 +156,6 @@ def _knock(
 ) -> Outcome:
     """Measure how long a TCP connection takes; it is reset at once, which saves two packets."""
     header = _HEADER_BYTES[version]
-    tried_bytes = header + _TCP_OPEN_BYTES
     began = time.monotonic()
     try:
         with socket.socket(family, socket.SOCK_STREAM) as sock:
@@ -185,10 +165,11 @@ def _knock(
             code = sock.connect_ex(where)
             if code == errno.EINPROGRESS:
                 if not _wait(sock, select.POLLOUT, timeout_s):
-                    return Outcome(None, "timeout", "tcp", tried_bytes)
+                    return Outcome(None, "timeout", "tcp", attempt_bytes(family, timeout_s))
                 code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code:
-                return Outcome(None, _why(OSError(code, "")), "tcp", tried_bytes + header + 20)
+                tried_bytes = attempt_bytes(family, time.monotonic() - began)
+                return Outcome(None, _why(OSError(code, "")), "tcp", tried_bytes)
             rtt_ms = (time.monotonic() - began) * 1000
             return Outcome(rtt_ms, "", "tcp", 4 * header + _TCP_OPEN_BYTES + _TCP_CLOSE_BYTES)
     except OSError as error:

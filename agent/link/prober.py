@@ -4,7 +4,6 @@ good:     A ── B ── A ── │ A ── B ── A ── │      one
 suspect:  AB ─ AB ─ AB ─                         both, each ten seconds, until one answers
 """
 
-import contextlib
 import logging
 import socket
 import threading
@@ -16,6 +15,7 @@ from agent.language import _
 from agent.link.detector import Change, Detector
 from agent.link.probe import NO_ADDRESS, TIMEOUT_S, Outcome, Target, probe
 from agent.link.slot_figures import Probed, slot_figures
+from agent.uplink_socket import is_address, lookup_bytes
 
 log = logging.getLogger("sinyal.link")
 
@@ -27,10 +27,10 @@ KEPT_PROBES = 720
 
 RESOLVE_AGAIN_S = 3600.0
 RESOLVE_FAILED_AGAIN_S = 60.0
-RESOLVE_WAIT_S = 5.0
+RESOLVE_KNOWN_AGAIN_S = 600.0
+"""A name that failed is asked for again so soon; with a last known address of each it is not urgent."""
 
-_QUERY_BYTES = 240
-"""A question to a name server and its answer, for both families of addresses, roughly."""
+RESOLVE_WAIT_S = 5.0
 
 
 class Watch(Protocol):
@@ -74,24 +74,20 @@ class Addresses:
     def _resolve(self, now_s: float) -> None:
         found_all = True
         for number in self._names:
-            self.wire_bytes += _QUERY_BYTES
+            host = self._targets[number].host
+            began = time.monotonic()
             try:
-                found = socket.getaddrinfo(self._targets[number].host, None, type=socket.SOCK_STREAM)
+                found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
             except (OSError, UnicodeError):
+                self.wire_bytes += lookup_bytes(host, found=False, seconds=time.monotonic() - began)
                 found_all = False
                 continue
+            self.wire_bytes += lookup_bytes(host, found=True)
             self._known[number] = str(found[0][4][0])
         if found_all:
             self._again_at_s = now_s + RESOLVE_AGAIN_S
-
-
-def is_address(host: str) -> bool:
-    """Return whether `host` is an IP address and no name."""
-    for family in (socket.AF_INET, socket.AF_INET6):
-        with contextlib.suppress(OSError):
-            socket.inet_pton(family, host)
-            return True
-    return False
+        elif all(self._known):
+            self._again_at_s = now_s + RESOLVE_KNOWN_AGAIN_S
 
 
 class Prober:
@@ -99,7 +95,9 @@ class Prober:
 
     interval_s: length of a slot. suspect_interval_s: pause between rounds once a probe has failed.
     interface: tells the uplink's interface, or None. reach: makes one probe; the real one but in tests.
-    may_probe: asked before each round whether the data budget has its bytes.
+    rarer: tells how many times more rarely to probe than usual, by the data budget; 0 for not at all. Then
+    free_look tells what costs nothing: True when the internet answers somebody, False when there is no way
+    out, None when that is not known.
     """
 
     name = "link"
@@ -113,7 +111,8 @@ class Prober:
         suspect_interval_s: float,
         interface: Callable[[], str | None],
         reach: Callable[..., Outcome] = probe,
-        may_probe: Callable[[], bool] = lambda: True,
+        rarer: Callable[[], float] = lambda: 1.0,
+        free_look: Callable[[], bool | None] = lambda: None,
     ) -> None:
         self.targets = tuple(targets)
         self.addresses = Addresses(self.targets)
@@ -122,7 +121,9 @@ class Prober:
         self._suspect_interval_s = suspect_interval_s
         self._interface = interface
         self._reach = reach
-        self._may_probe = may_probe
+        self._rarer = rarer
+        self._free_look = free_look
+        self._slower = 1.0
         self._detector = Detector(len(self.targets))
         self._lock = threading.Lock()
         self._probes: list[Probed] = []
@@ -181,14 +182,14 @@ class Prober:
                 self._recent = (now_s, dict(figures))
             elif self._last is not None:
                 at_s, link_up = self._last
-                if now_s - at_s <= self._interval_s:
+                if now_s - at_s <= self._interval_s * self._slower:
                     figures["link_up"] = link_up
         return figures
 
     def recent(self) -> Mapping[str, float | int]:
         """Return what the newest slot with probes said, nothing when it is older than two slots."""
         with self._lock:
-            if self._recent is None or boot_clock_s() - self._recent[0] > 2 * self._interval_s:
+            if self._recent is None or boot_clock_s() - self._recent[0] > 2 * self._interval_s * self._slower:
                 return {}
             return self._recent[1]
 
@@ -198,13 +199,15 @@ class Prober:
         while not self._stop.wait(max(0.0, next_at_s - boot_clock_s())):
             began_s = boot_clock_s()
             try:
-                is_frequent = self._may_probe() and self._round(turn)
+                rarer = self._rarer()
+                self._slower = max(rarer, 1.0)
+                is_frequent = self._round(turn) if rarer else self._look_for_free()
             except Exception:  # the edge of the thread: probing must go on
                 log.exception(_("unexpected fault while probing the link; the next probe goes on"))
                 is_frequent = False
             turn = (turn + 1) % PROBES_A_SLOT
             pause_s = self._suspect_interval_s if is_frequent else self._interval_s / PROBES_A_SLOT
-            next_at_s = max(began_s + pause_s, boot_clock_s())
+            next_at_s = max(began_s + pause_s * self._slower, boot_clock_s())
 
     def _round(self, turn: int) -> bool:
         """Probe one target, or all when something is wrong; return whether the next round shall be soon."""
@@ -221,6 +224,22 @@ class Prober:
         self._say_dead()
         self._watch.tick(boot_clock_s(), is_down=detector.is_down)
         return detector.is_suspect or detector.is_down
+
+    def _look_for_free(self) -> bool:
+        """Take what can be known without a byte for a probe; nothing known is no failure."""
+        answered, at_s = self._free_look(), boot_clock_s()
+        changes: list[Change | None] = []
+        if answered is not None:
+            with self._lock:
+                targets = range(1 if answered else len(self.targets))
+                changes += [self._detector.note(target, at_s, answered=answered) for target in targets]
+                if answered or self._detector.is_down:
+                    self._last = (at_s, int(answered))
+        for change in changes:
+            if change is not None:
+                self._watch.note_change(change)
+        self._watch.tick(boot_clock_s(), is_down=self._detector.is_down)
+        return False
 
     def _whose_turn(self, turn: int) -> int:
         # Two of three go to the first target that lives, so that the median compares like with like.

@@ -84,19 +84,23 @@ def exist(connection: sqlite3.Connection) -> bool:
 def save(connection: sqlite3.Connection, outage: Outage, *, boot: int) -> None:
     """Write an outage, or what has changed of it; saving twice is saving once. boot: number of this boot."""
     start, end = outage.start, outage.end
+    # An upsert of a row that is there would use up a number of the sequence.
+    values = (
+        *((end.boot or boot, end.uptime_s, end.ts) if end else (None, None, None)),
+        *(outage.cause, int(outage.inferred), outage.precision_s),
+        *(json.dumps(dict(outage.evidence)), json.dumps(dict(outage.seen))),
+    )
+    changed = connection.execute(
+        "UPDATE outages SET end_boot = ?, end_s = ?, end_ts = ?, cause = ?, inferred = ?, precision_s = ?,"
+        " evidence = ?, seen = ? WHERE kind = ? AND start_boot = ? AND start_s = ?",
+        (*values, outage.kind, start.boot or boot, start.uptime_s),
+    )
+    if changed.rowcount:
+        return
     connection.execute(
         "INSERT INTO outages (kind, start_boot, start_s, start_ts, end_boot, end_s, end_ts, cause, inferred,"
-        " precision_s, evidence, seen, told) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
-        " ON CONFLICT (kind, start_boot, start_s) DO UPDATE SET end_boot = excluded.end_boot,"
-        " end_s = excluded.end_s, end_ts = excluded.end_ts, cause = excluded.cause,"
-        " inferred = excluded.inferred, precision_s = excluded.precision_s, evidence = excluded.evidence,"
-        " seen = excluded.seen",
-        (
-            *(outage.kind, start.boot or boot, start.uptime_s, start.ts),
-            *((end.boot or boot, end.uptime_s, end.ts) if end else (None, None, None)),
-            *(outage.cause, int(outage.inferred), outage.precision_s),
-            *(json.dumps(dict(outage.evidence)), json.dumps(dict(outage.seen))),
-        ),
+        " precision_s, evidence, seen, told) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+        (outage.kind, start.boot or boot, start.uptime_s, start.ts, *values),
     )
     connection.execute(
         "DELETE FROM outages WHERE number <= (SELECT max(number) FROM outages) - ?", (KEPT_OUTAGES,)

@@ -8,9 +8,9 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from agent.budget import tables
 from agent.budget.billing import billing_day, billing_month
@@ -18,11 +18,12 @@ from agent.budget.desk import Desk
 from agent.budget.ledger import Ledger, month_state
 from agent.budget.limits import limits_of
 from agent.budget.report import budget_document
-from agent.buffer.opening import file_bytes, log_file
 from agent.buffer.store import Store
+from agent.buffer.untouched import opened_untouched
 from agent.collectors.clock import AGENT_BIRTH_TS
+from agent.collectors.uplink import UplinkCollector
 from agent.config.model import Config
-from agent.errors import NoPermission, SinyalError, StoreUnusable
+from agent.errors import NoPermission, SinyalError
 from agent.language import _
 from agent.pipeline.budget_control import budget_answerers
 from agent.pipeline.control_client import ask_daemon
@@ -30,16 +31,27 @@ from agent.pipeline.snapshot import daemon_runs
 
 DATABASE_NAME = "sinyal.db"
 
+Answer = TypeVar("Answer")
+
+_LOOKS = ("speedtest_history", "speedtest_peak")
+
 
 def ask_budget(config: Config, ask: str, **details: object) -> dict[str, Any]:
-    """Return the answer to a question of budget_answerers; raises SinyalError."""
-    if _daemon_runs(config):
+    """Return the answer to a question of budget_answerers; raises SinyalError.
+
+    Without a daemon, what only wants to know changes nothing and needs no right to write.
+    """
+    if daemon_runs(config.paths.runtime):
         answer = ask_daemon(config.paths.runtime, ask, **details)
         return {name: value for name, value in answer.items() if name not in ("v", "ok")}
+    if ask in _LOOKS:
+        return _looked_up(config, ask, details)
     with open_store(config) as store:
         ledger = Ledger(store, limits_of(config.budget), _now)
         ledger.load()
-        desk = Desk(ledger, store, config.throughput, config.gateway.id)
+        uplink = UplinkCollector(config.uplink.interface)
+        interface = lambda: uplink.interface_now() or None  # noqa: E731 -- named for the reader
+        desk = Desk(ledger, store, config.throughput, config.gateway.id, interface)
         answer = dict(budget_answerers(desk)[ask](details))
         ledger.close()
         return answer
@@ -66,7 +78,7 @@ def open_store(config: Config) -> Iterator[Store]:
 
 def budget_document_now(config: Config) -> dict[str, Any]:
     """Return the budget's document; without a daemon it is read, and nothing is changed."""
-    if _daemon_runs(config):
+    if daemon_runs(config.paths.runtime):
         return ask_budget(config, "budget")
     limits = limits_of(config.budget)
     now_ts = time.time()
@@ -75,45 +87,44 @@ def budget_document_now(config: Config) -> dict[str, Any]:
     days: dict[int, dict[str, int]] = {}
     if _exists(database):
         first = billing_month(day, limits.begins_on).first
-        days, reserve = _read(database, first)
+        with opened_untouched(database) as connection:
+            days, reserve = tables.used_since(connection, first), tables.reserve(connection)
         if reserve:
             uses = days.setdefault(day, {})
             uses["other"] = uses.get("other", 0) + reserve
     return budget_document(month_state(days, limits, day), limits, now_ts)
 
 
+class _OnlyReads:
+    """The database left by an agent, or an empty one where there never was any."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+
+    def read(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        if not _exists(self._database):
+            with contextlib.closing(sqlite3.connect(":memory:")) as nothing:
+                return work(nothing)
+        with opened_untouched(self._database) as connection:
+            return work(connection)
+
+    def write(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        raise AssertionError(f"a look changes nothing: {work}")
+
+
+def _looked_up(config: Config, ask: str, details: dict[str, object]) -> dict[str, Any]:
+    records = _OnlyReads(config.paths.state / DATABASE_NAME)
+    ledger = Ledger(records, limits_of(config.budget), _now)
+    desk = Desk(ledger, records, config.throughput, config.gateway.id)
+    answer = dict(budget_answerers(desk)[ask](details))
+    if answer.get("planned") in ("on", "clock"):
+        answer["planned"] = "stopped"
+    return answer
+
+
 def _now() -> tuple[float, bool]:
     ts = time.time()
     return ts, ts >= AGENT_BIRTH_TS
-
-
-def _daemon_runs(config: Config) -> bool:
-    return daemon_runs(config.paths.runtime)
-
-
-def _read(database: Path, first_day: int) -> tuple[dict[int, dict[str, int]], int]:
-    # Without a log nothing is missing, and an immutable file gets no side files that somebody else would own.
-    has_log = file_bytes(log_file(database)) > 0
-    failure: sqlite3.Error | None = None
-    for mode in ("mode=ro", "immutable=1") if has_log else ("immutable=1",):
-        try:
-            uri = f"{database.absolute().as_uri()}?{mode}"
-            connection = sqlite3.connect(uri, uri=True, timeout=1.0)
-            try:
-                return tables.used_since(connection, first_day), tables.reserve(connection)
-            finally:
-                connection.close()
-        except sqlite3.Error as error:
-            failure = error
-    if not os.access(database, os.R_OK, effective_ids=True):
-        raise NoPermission(
-            _("no permission to read {path}").format(path=database),
-            _("use sudo, or add this user to the group sinyal"),
-        )
-    raise StoreUnusable(
-        _("The reading database {path} cannot be read: {reason}").format(path=database, reason=failure),
-        _("start the agent, then ask again"),
-    )
 
 
 def _exists(path: Path) -> bool:

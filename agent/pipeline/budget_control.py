@@ -24,7 +24,10 @@ def budget_answerers(desk: Desk) -> Mapping[str, Answerer]:
         "speedtest_offer": lambda question: _offer(desk, question),
         "speedtest_begin": lambda question: desk.begin("asked", _engine(desk, question), time.time()),
         "speedtest_finish": lambda question: _finish(desk, question),
-        "speedtest_history": lambda question: {"tests": desk.history(_limit(question))},
+        "speedtest_history": lambda question: {
+            "tests": desk.history(_limit(question)),
+            "planned": desk.planned(),
+        },
         "speedtest_peak": lambda _question: _peak(desk),
     }
 
@@ -54,7 +57,7 @@ def _engine(desk: Desk, question: Question) -> str:
 
 def _offer(desk: Desk, question: Question) -> Mapping[str, Any]:
     engine = _engine(desk, question)
-    size = desk.offer(engine, asked=True)
+    size = desk.offer(engine, asked=True, now_ts=time.time())
     budget = budget_now(desk)
     return {
         "engine": engine,

@@ -46,7 +46,7 @@ from agent.pipeline.state_lock import StateLock
 from agent.pipeline.steady_forwarder import SteadyForwarder
 from agent.pipeline.stop_signal import StopSignal
 from agent.pipeline.true_clock import TrueClock
-from agent.publish.forwarder import Forwarder
+from agent.publish.forwarder import OVER_BUDGET, Forwarder
 from agent.publish.problems import CLONED_BOARD, LinkProblem
 
 log = logging.getLogger("sinyal")
@@ -92,8 +92,9 @@ class Daemon:
         )
         uplink = UplinkCollector(config.uplink.interface, memory_folder=config.paths.runtime)
         self._measuring = Measuring(
-            config, self._keeper, self._wall_clock, uplink.total_bytes, self._is_online
-        )
+            config, self._keeper, self._wall_clock, uplink.total_bytes, self._is_online,
+            lambda: uplink.interface_now() or None,
+        )  # fmt: skip
         self._clock = TrueClock(ClockCollector(), self._keeper, self._modem.network_time_ts)
         self._board = standing(state, board_root)
         self._clone: LinkProblem | None = None
@@ -110,7 +111,8 @@ class Daemon:
             modem_expected=self._has_modem,
             clock_trusted=lambda: self._clock.is_trusted,
             rates_kbit_s=self._measuring.last_rates_kbit_s,
-            may_probe=self._measuring.ledger.may_probe,
+            probes_rarer=self._measuring.ledger.probes_rarer,
+            received_bytes=uplink.received_bytes,
         )
         self._past = LookingBack(self._keeper, self._corrector)
         self._page = PageWriter(config.page, file, self._link.outage_now)
@@ -162,6 +164,7 @@ class Daemon:
             hear_time=self._clock.hear_from_centre,
             may_send_readings=self._measuring.ledger.may_send_readings,
             is_paused=self._pause.is_on,
+            may_connect=self._measuring.ledger.may_connect,
         )
 
     def _corrector(self, connection: sqlite3.Connection) -> Correct:
@@ -170,7 +173,9 @@ class Daemon:
     def _reports(self) -> tuple[str, str | None]:
         health = self._forwarder.health()
         # What the agent itself holds back is no outage.
-        return health.state, None if self._clone is not None else health.last_problem_code
+        code = health.last_problem_code
+        held_back = self._clone is not None or code == OVER_BUDGET
+        return health.state, None if held_back else code
 
     def _has_modem(self) -> bool:
         """Return whether this gateway has a modem: one is configured, or was read at some time."""

@@ -5,17 +5,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from agent.buffer.true_time import TrueTimes
-from agent.errors import StoreUnusable
-from agent.language import _
 from agent.link import tables
 from agent.link.availability import Availability, Month, availability
 from agent.link.outage import DatedOutage
 from agent.link.tables import Correct
-
-_PATIENCE_S = 1.0
 
 
 def outages_between(
@@ -53,38 +48,16 @@ def month_figures(
 def left_behind(database: Path) -> Iterator[tuple[sqlite3.Connection, Correct] | None]:
     """Open the database of a daemon that does not run, to read only; None when there is no database yet.
 
-    Raises StoreUnusable for one that cannot be read.
+    Raises NoPermission, and StoreUnusable for one that cannot be read.
     """
     if not database.exists():
         yield None
         return
-    connection = _opened(database)
-    try:
+    # Only a command without an agent reads so.
+    from agent.buffer.untouched import opened_untouched
+
+    with opened_untouched(database) as connection:
         yield connection, correct_all(connection)
-    except sqlite3.Error as failure:
-        raise _unreadable(database, failure) from None
-    finally:
-        connection.close()
-
-
-def _opened(database: Path) -> sqlite3.Connection:
-    failure: sqlite3.Error | None = None
-    # As in buffer.peek: without the right to write beside it, the unfinished log is left out.
-    for mode in ("mode=ro", "immutable=1"):
-        connection: sqlite3.Connection | None = None
-        try:
-            connection = sqlite3.connect(
-                f"{database.absolute().as_uri()}?{mode}", uri=True, timeout=_PATIENCE_S
-            )
-            connection.execute("SELECT count(*) FROM clocks").fetchone()
-        except sqlite3.Error as error:
-            failure = failure or error
-            if connection is not None:
-                connection.close()
-        else:
-            return connection
-    assert failure is not None
-    raise _unreadable(database, failure)
 
 
 def correct_all(connection: sqlite3.Connection) -> Correct:
@@ -92,10 +65,3 @@ def correct_all(connection: sqlite3.Connection) -> Correct:
     # No boot of it goes on: the last one, too, is placed beside its neighbours.
     (newest,) = connection.execute("SELECT coalesce(max(boot), 0) FROM clocks").fetchone()
     return TrueTimes(connection, boot=int(newest) + 1).corrected
-
-
-def _unreadable(database: Path, failure: Any) -> StoreUnusable:
-    return StoreUnusable(
-        _("the reading database {path} cannot be read: {reason}").format(path=database, reason=failure),
-        _("use sudo, or add this user to the group sinyal"),
-    )

@@ -49,6 +49,9 @@ END_WAITS_S = 60.0
 REPORT_AFTER_PROBE_SLOTS = 3
 """So long the broker may be away, while the internet works, before that is an outage of the reports."""
 
+ANSWERED_BYTES = 4096
+"""Received within a third of a slot: more than what strangers knock with, so somebody was answered."""
+
 ASK_OPERATOR_EVERY_S = 86400.0
 OPERATOR_LIMIT_S = 15.0
 
@@ -60,7 +63,7 @@ class LinkWatch:
     """Watches the link for the daemon.
 
     reports: see Reports. modem_expected: whether this gateway has a modem at all. clock_trusted: whether the
-    system clock can be believed.
+    system clock can be believed. probes_rarer: see Prober. received_bytes: what the uplink counts, or None.
     """
 
     def __init__(
@@ -73,7 +76,8 @@ class LinkWatch:
         modem_expected: Callable[[], bool],
         clock_trusted: Callable[[], bool],
         rates_kbit_s: Callable[[], tuple[float | None, float | None]] = lambda: (None, None),
-        may_probe: Callable[[], bool] = lambda: True,
+        probes_rarer: Callable[[], float] = lambda: 1.0,
+        received_bytes: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._config = config
         self._keeper = keeper
@@ -82,6 +86,9 @@ class LinkWatch:
         self._modem_expected = modem_expected
         self._clock_trusted = clock_trusted
         self._rates_kbit_s = rates_kbit_s
+        self._probes_rarer = probes_rarer
+        self._received_bytes = received_bytes
+        self._received_before: int | None = None
         self._started_s = boot_clock_s()
         self._book = OutageBook(
             keeper, corrector=lambda connection: corrector(connection, keeper.boot), tell=self._tell,
@@ -93,7 +100,8 @@ class LinkWatch:
             interval_s=config.link.probe_interval_s,
             suspect_interval_s=config.link.suspect_interval_s,
             interface=self.interface,
-            may_probe=may_probe,
+            rarer=probes_rarer,
+            free_look=self._free_look,
         )
         self._found: queue.SimpleQueue[tuple[str, Evidence]] = queue.SimpleQueue()
         self._looking: threading.Thread | None = None
@@ -241,6 +249,23 @@ class LinkWatch:
             return
         self._is_taken_up = True
 
+    def _free_look(self) -> bool | None:
+        """Tell what costs nothing: whether the uplink receives what users asked for, or has no address."""
+        interface = self.interface()
+        if interface is None or not self._has_address(interface):
+            self._received_before = None
+            return False
+        before, self._received_before = self._received_before, self._received_bytes()
+        if before is None or self._received_before is None:
+            return None
+        return True if self._received_before - before >= ANSWERED_BYTES else None
+
+    @staticmethod
+    def _has_address(interface: str) -> bool:
+        from agent.link.checks import has_address
+
+        return has_address(interface)
+
     # ---- the diagnosis' thread ----
 
     def _look_around(self, kind: str) -> None:
@@ -257,15 +282,17 @@ class LinkWatch:
         expected = self._modem_expected()
         fields = self._modem.look().fields if expected else {}
         evidence.update(modem_evidence(fields, expected=expected))
-        link = self._config.link
+        link, broker = self._config.link, self._config.broker
         targets = [
             (target, self.prober.addresses.of(number)) for number, target in enumerate(self.prober.targets)
         ]
         configured = self._config.uplink.interface
+        # With the budget used up, only what costs nothing is looked at.
+        may_ask = self._probes_rarer() > 0
         found = look_around(
-            targets,
-            page_check(link.page_url, link.page_text),
-            names=[self._config.broker.host] if self._config.broker.host else [],
+            targets if may_ask else [],
+            page_check(link.page_url, link.page_text) if may_ask else None,
+            names=[broker.host] if broker.host and may_ask else [],
             route=self.routed_interface,
             interface=None if configured == "auto" else configured,
         )

@@ -35,7 +35,10 @@ ASKS = (
 
 
 class Measuring:
-    """What the agent spends, and its planned speed tests. uplink_bytes and is_online: see SpeedTester."""
+    """What the agent spends, and its planned speed tests.
+
+    uplink_bytes and is_online: see SpeedTester. interface: tells through which one a test leaves.
+    """
 
     def __init__(
         self,
@@ -44,6 +47,7 @@ class Measuring:
         now: Now,
         uplink_bytes: Callable[[], int | None],
         is_online: Callable[[], bool],
+        interface: Callable[[], str | None],
     ) -> None:
         self.ledger = Ledger(records, limits_of(config.budget), now)
         self._config = config
@@ -51,6 +55,7 @@ class Measuring:
         self._now = now
         self._uplink_bytes = uplink_bytes
         self._is_online = is_online
+        self._interface = interface
         self._made_desk: Desk | None = None
         self._tester: SpeedTester | None = None
         throughput = config.throughput
@@ -107,7 +112,7 @@ class Measuring:
             from agent.budget.desk import Desk
 
             throughput, gateway_id = self._config.throughput, self._config.gateway.id
-            self._made_desk = Desk(self.ledger, self._records, throughput, gateway_id)
+            self._made_desk = Desk(self.ledger, self._records, throughput, gateway_id, self._interface)
         return self._made_desk
 
 

@@ -2,22 +2,10 @@
 
 import socket
 import ssl
-import struct
 
 from agent.publish.problems import Address
 from agent.publish.tls_sessions import TlsSessions
-
-_HEADER_BYTES = {socket.AF_INET: 52, socket.AF_INET6: 72}
-"""IP and TCP headers of one segment, with the TCP time stamps that Linux sends."""
-
-# Offsets in struct tcp_info, linux/tcp.h: tcpi_bytes_acked and the three after it came with Linux 4.2,
-# tcpi_bytes_sent (which counts what was sent again) with 4.19.
-_ACKED_RECEIVED_SEGMENTS = struct.Struct("=QQII")
-_ACKED_AT = 120
-_SENT = struct.Struct("=Q")
-_SENT_AT = 200
-_TCP_INFO_MAX_BYTES = 512
-
+from agent.uplink_socket import CLOSE_BYTES, Charge, connect, counted
 
 _WAITS = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -32,7 +20,6 @@ class BrokerSocket:
     def __init__(self, sock: socket.socket, *, max_packet_bytes: int) -> None:
         self._sock = sock
         self._max_packet_bytes = max_packet_bytes
-        self._header_bytes = _HEADER_BYTES.get(sock.family, 72)
         self._mqtt_bytes = 0
         self._final_wire_bytes: int | None = None
         self._send_error: OSError | None = None
@@ -83,7 +70,7 @@ class BrokerSocket:
     def close(self) -> None:
         """Close at once, without waiting for anything; a second call does nothing."""
         if self._final_wire_bytes is None:
-            self._final_wire_bytes = self.wire_bytes()
+            self._final_wire_bytes = self.wire_bytes() + CLOSE_BYTES
             self._sock.close()
 
     def fileno(self) -> int:
@@ -110,36 +97,30 @@ class BrokerSocket:
         """Return the bytes this connection has cost so far, both ways, headers and repeats included."""
         if self._final_wire_bytes is not None:
             return self._final_wire_bytes
-        counted = _counted_by_kernel(self._sock, self._header_bytes)
-        return self._mqtt_bytes if counted is None else counted
-
-
-def _counted_by_kernel(sock: socket.socket, header_bytes: int) -> int | None:
-    try:
-        counts = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_MAX_BYTES)
-    except OSError:
-        return None
-    if len(counts) < _ACKED_AT + _ACKED_RECEIVED_SEGMENTS.size:
-        return None
-    sent, received, segments_out, segments_in = _ACKED_RECEIVED_SEGMENTS.unpack_from(counts, _ACKED_AT)
-    if len(counts) >= _SENT_AT + _SENT.size:
-        (sent,) = _SENT.unpack_from(counts, _SENT_AT)
-    return int(sent + received + (segments_out + segments_in) * header_bytes)
+        by_kernel = counted(self._sock)
+        return self._mqtt_bytes if by_kernel is None else by_kernel.wire_bytes
 
 
 def open_socket(
-    address: Address, tls: TlsSessions | None, *, timeout_s: float, unanswered_s: float
+    address: Address,
+    tls: TlsSessions | None,
+    *,
+    timeout_s: float,
+    unanswered_s: float,
+    charge: Charge,
 ) -> socket.socket:
     """Return a socket connected to `address`, through TLS when `tls` is given.
 
     timeout_s bounds TCP and TLS each (name resolution has the resolver's own limit); after that the kernel
-    gives a connection up when sent bytes stay unanswered for unanswered_s. Raises OSError or ValueError
-    (an impossible name), and what TlsSessions.context raises.
+    gives a connection up when sent bytes stay unanswered for unanswered_s. charge is told of what was
+    spent beside the socket that is returned: looking the name up, and attempts that failed. Raises OSError or
+    ValueError (an impossible name), and what TlsSessions.context raises.
     """
     context = tls.context() if tls else None
     host = _host_bytes(address[0])
-    # getaddrinfo takes bytes too, which the type stubs do not know.
-    sock = socket.create_connection((host, address[1]), timeout_s)  # type: ignore[arg-type]
+    sock = connect(host, address[1], timeout_s=timeout_s, charge=charge)
+    # TLS takes the socket over and closes it when it fails; this one can still be counted then.
+    twin = sock.dup()
     try:
         # A message is written in one piece: waiting to fill a segment would only delay it.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -147,12 +128,15 @@ def open_socket(
         if context is None or tls is None:
             return sock
         return context.wrap_socket(sock, server_hostname=host, session=tls.session(address))
-    except ConnectionError as error:
+    except BaseException as error:
+        by_kernel = counted(twin)
+        charge(CLOSE_BYTES + (by_kernel.wire_bytes if by_kernel is not None else 0))
         sock.close()
-        raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "unexpected EOF") from error
-    except BaseException:
-        sock.close()
+        if isinstance(error, ConnectionError):
+            raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "unexpected EOF") from error
         raise
+    finally:
+        twin.close()
 
 
 def _host_bytes(host: str) -> str | bytes:

@@ -38,6 +38,16 @@ _CLOCK_VERDICTS = frozenset({"tls_expired", "tls_not_yet_valid"})
 LinkState = Literal["offline", "connecting", "connected", "no broker configured"]
 
 
+OVER_BUDGET = "over_budget"
+"""Code of the problem that is none of the connection's: the data budget allows none."""
+
+BUDGET_PAUSE_S = 60.0
+"""When the data budget allows no connection, it is asked again so often."""
+
+GOODBYE_S = 5.0
+"""Time to part in good order when the budget ends."""
+
+
 @dataclass(frozen=True, slots=True)
 class LinkHealth:
     """How the connection to the broker is doing.
@@ -96,6 +106,7 @@ class Forwarder:
         uptime_s: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
         may_send_readings: Callable[[int], bool] = lambda _bytes: True,
         is_paused: Callable[[], bool] = lambda: False,
+        may_connect: Callable[[], bool] = lambda: True,
     ) -> None:
         self._rows = rows
         self._store = PatientStore(rows)
@@ -111,6 +122,7 @@ class Forwarder:
         self._memory = Memory(hear_time=hear_time)
         self._may_send_readings = may_send_readings
         self._is_paused = is_paused
+        self._may_connect = may_connect
         self._backoff = Backoff(publish.reconnect_max_s)
         self._address_at = 0
         self._taken = 0
@@ -191,6 +203,11 @@ class Forwarder:
             self._pause(math.inf)
         self._pause(self._startup_delay_s())
         while not self._stopping.is_set():
+            if not self._may_connect():
+                what = _("the data budget of this month is used up; readings wait here, see: sinyal budget")
+                self._set_problem(what, OVER_BUDGET)
+                self._pause(BUDGET_PAUSE_S)
+                continue
             try:
                 self._connect_and_deliver()
             except Exception as error:  # noqa: BLE001 -- the edge of the thread: forwarding must go on
@@ -278,13 +295,16 @@ class Forwarder:
         try:
             if not self._stopping.is_set():
                 delivery.begin()
-            while not self._stopping.is_set():
+            while not self._stopping.is_set() and self._may_connect():
                 self._last_turn = time.monotonic()
                 self._show("connected", connection)
                 delivery.work(self._wake[0])
                 if time.monotonic() >= stable_at:
                     stable_at = float("inf")
                     self._note_stable(connection.address)
+            if not self._stopping.is_set():
+                log.warning(_("the data budget of this month is used up; the connection to the broker ends"))
+                self._deadline = time.monotonic() + GOODBYE_S
             told = delivery.finish(self._deadline)
         except LinkProblem as problem:
             if self._stopping.is_set():

@@ -138,6 +138,7 @@ class Connection:
         self._will = will
         self._ack_timeout_s = ack_timeout_s
         self._socket: BrokerSocket | None = None
+        self._opening_bytes = 0
         self._client: _Client | None = None
         self._sent_at: dict[int, float] = {}
         self._window = 0
@@ -156,7 +157,11 @@ class Connection:
         """
         try:
             opened = open_socket(
-                self.address, self._tls, timeout_s=CONNECT_TIMEOUT_S, unanswered_s=self._ack_timeout_s
+                self.address,
+                self._tls,
+                timeout_s=CONNECT_TIMEOUT_S,
+                unanswered_s=self._ack_timeout_s,
+                charge=self._charge,
             )
         except (OSError, ValueError) as error:
             self._forget_session()
@@ -339,8 +344,11 @@ class Connection:
         self._messages.clear()
 
     def wire_bytes(self) -> int:
-        """Return the bytes this connection has cost so far, both ways, headers and repeats included."""
-        return self._socket.wire_bytes() if self._socket is not None else 0
+        """Return the bytes this connection has cost so far, both ways, with headers, repeats and look-up."""
+        return self._opening_bytes + (self._socket.wire_bytes() if self._socket is not None else 0)
+
+    def _charge(self, bytes_: int) -> None:
+        self._opening_bytes += bytes_
 
     def _time_to_oldest_ack_s(self) -> float:
         if not self._sent_at:

@@ -12,6 +12,7 @@ from functools import partial
 from agent.contract.catalogue import Row, Value, catalogue
 from agent.language import _
 from agent.wire.columns import Batch
+from agent.wire.public import is_public
 from agent.wire.rollup import COUNT, EXTREMES, MEAN, field_of, is_count, value_metric
 
 IDENTITY = ("gateway", "epoch", "seq", "late")
@@ -63,11 +64,13 @@ class CsvLines:
     """CSV after RFC 4180 with Unix line ends; a header first, an empty cell where not known.
 
     The header is written with the first rows: all columns of the catalogue, then those that these rows have
-    beside them. A column that first comes later is left out, and `note` says so once for each.
+    beside them; with `public` only those that anybody may see. A column that first comes later is left out,
+    and `note` says so once for each.
     """
 
-    def __init__(self, note: Note) -> None:
+    def __init__(self, note: Note, *, public: bool = False) -> None:
         self._note = note
+        self._public = public
         self._columns: tuple[str, ...] = ()
         self._left_out: set[str] = set()
 
@@ -77,7 +80,8 @@ class CsvLines:
             return
         found = dict.fromkeys(name for row in rows for name in row)
         if not self._columns:
-            self._columns = tuple(dict.fromkeys((*IDENTITY, *_known_columns(), *found)))
+            columns = dict.fromkeys((*IDENTITY, *_known_columns(), *found))
+            self._columns = tuple(name for name in columns if not self._public or is_public(name))
             yield csv_line(self._columns)
         self._say_what_is_left_out(found.keys() - self._columns)
         for row in rows:

@@ -80,7 +80,7 @@ _sinyal() {
       "aim") words="--config --lang --port --minutes --sound --traffic --yes --history --json" ;;
       "buffer") words="stats export resend --config --lang" ;;
       "buffer stats") words="--config --lang --json" ;;
-      "buffer export") words="--config --lang --yes --format --unsent --from --to --since --until" ;;
+      "buffer export") words="--config --lang --yes --format --unsent --public --from --to --since --until" ;;
       "buffer resend") words="--config --lang --json --yes" ;;
       "send") words="--config --lang --json" ;;
       "pause") words="--config --lang --json" ;;
@@ -93,7 +93,7 @@ _sinyal() {
       "config set") words="--config --lang" ;;
       "identity") words="--config --lang --reveal --json --port" ;;
       "support-bundle") words="--config --lang --with-cells --json" ;;
-      "decode") words="--config --lang --lines --format --gateway --dedupe --count --subscribe --topic --tls-ca --tls-cert --tls-key" ;;
+      "decode") words="--config --lang --lines --format --public --gateway --dedupe --count --subscribe --topic --tls-ca --tls-cert --tls-key" ;;
       "version") words="--config --lang --json" ;;
     esac
     # Options are offered to who begins one; the next words stand before them.

@@ -10,7 +10,13 @@ from agent.budget.speed_size import SpeedSize
 
 
 def run_child(
-    engine: str, url: str, size: SpeedSize, *, ca_file: Path | None = None, language: str = "en"
+    engine: str,
+    url: str,
+    size: SpeedSize,
+    *,
+    ca_file: Path | None = None,
+    language: str = "en",
+    **more: Any,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the result of one test and what was told on the way."""
     request = {
@@ -21,6 +27,7 @@ def run_child(
         "up_bytes": size.up_bytes,
         "cost_bytes": size.cost_bytes,
         "language": language,
+        **more,
     }
     shown = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "agent.budget.speed_child", json.dumps(request)],

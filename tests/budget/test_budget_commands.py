@@ -190,19 +190,57 @@ def test_a_database_that_root_makes_belongs_to_the_agents_user(box: Box) -> None
     state.mkdir()
     os.chown(state, 65534, 65534)
 
-    assert box.json("speedtest", "--history") == {"tests": []}
+    with SpeedServer() as server:
+        box.configure(url=f"http://127.0.0.1:{server.port}/x/")
+        assert box.json("speedtest", "--yes")["state"] == "done"
 
     assert {file.stat().st_uid for file in state.iterdir()} == {65534}
 
 
 def test_reading_the_budget_leaves_no_file_behind(box: Box) -> None:
     (box.folder / "state").mkdir()
-    box.json("speedtest", "--history")
-    before = sorted((box.folder / "state").iterdir())
 
+    assert box.json("speedtest", "--history") == {"tests": [], "planned": "no_server"}
+    assert box.json("speedtest", "--engine", "passive")["down_kbit_s"] is None
     box.json("budget")
 
-    assert sorted((box.folder / "state").iterdir()) == before
+    assert list((box.folder / "state").iterdir()) == []
+
+
+def test_a_look_at_a_damaged_database_leaves_it_to_the_agent(box: Box) -> None:
+    (box.folder / "state").mkdir()
+    database = box.folder / "state" / "sinyal.db"
+    database.write_bytes(bytes(range(256)) * 64)
+
+    for look in (["speedtest", "--history"], ["budget"], ["outages"], ["availability"]):
+        shown = box.sinyal(*look)
+        assert shown.returncode == 1 and "sudo" not in shown.stderr.partition("Next step")[0], shown
+        assert "Next step" in shown.stderr and "group" not in shown.stderr
+
+    assert [file.name for file in database.parent.iterdir()] == ["sinyal.db"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_who_may_only_read_sees_what_was_used_and_tested(box: Box) -> None:
+    (box.folder / "state").mkdir()
+    with SpeedServer() as server:
+        box.configure(url=f"http://127.0.0.1:{server.port}/x/")
+        box.json("speedtest", "--yes")
+    database = box.folder / "state" / "sinyal.db"
+    before = database.read_bytes()
+
+    # Without the capabilities of root, whose file it is not: others may read.
+    os.chown(database, 65534, 65534)
+    os.chmod(database, 0o644)  # noqa: PTH101
+    os.chmod(database.parent, 0o555)  # noqa: PTH101
+    shown = subprocess.run(
+        ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-m", "agent", "speedtest",
+         "--history", "--lang", "en"],
+        capture_output=True, text=True, env=box.environment(), check=False,
+    )  # fmt: skip
+
+    assert shown.returncode == 0 and "by hand" in shown.stdout, shown
+    assert database.read_bytes() == before
 
 
 def test_the_budget_outlives_kill_9_of_the_agent(box: Box, broker: Mosquitto) -> None:

@@ -6,10 +6,10 @@ import pytest
 
 from agent.budget import speed_tester as speed_tester_module
 from agent.budget.billing import billing_day, day_begins_ts
-from agent.budget.desk import FAILED, RUNS_AT_MOST_S, Desk, OverBudget, checked_result
+from agent.budget.desk import FAILED, RUNS_AT_MOST_S, Desk, OnPause, OverBudget, checked_result
 from agent.budget.ledger import Ledger
 from agent.budget.limits import Limits
-from agent.budget.speed_size import LARGEST_BYTES, SMALLEST_BYTES
+from agent.budget.speed_size import LARGEST_BYTES, OOKLA_REFUSED, SMALLEST_BYTES
 from agent.budget.speed_tester import SpeedTester
 from agent.budget.speed_times import RETRIES, RETRY_S, WINDOWS, planned_ts, window_due
 from agent.buffer.store import Store
@@ -119,6 +119,54 @@ def test_at_80_percent_planned_tests_stop_and_one_by_hand_still_fits(store: Stor
     with pytest.raises(OverBudget):
         gateway.desk.begin("asked", "https", gateway.ts)
     assert gateway.ledger.state().used <= 10_000_000
+
+
+def ookla(store: Store, tmp_path: Path) -> Gateway:
+    made = Gateway(store, tmp_path, url="")
+    made.desk.config = ThroughputConfig(engine="speedtest-cli")
+    return made
+
+
+def test_ookla_that_refused_is_left_alone_for_a_day(store: Store, tmp_path: Path) -> None:
+    gateway = ookla(store, tmp_path)
+    begun = gateway.desk.begin("asked", "speedtest-cli", gateway.ts)
+    refused = {**FAILED, "bytes": 9000, "reason": OOKLA_REFUSED, "servers": []}
+    gateway.desk.finish(begun["number"], checked_result(refused))
+
+    with pytest.raises(OnPause, match="asked again after"):
+        gateway.desk.begin("asked", "speedtest-cli", gateway.ts + 86399)
+    gateway.tester.tick()
+    assert (gateway.last()["state"], gateway.last()["reason"]) == ("skipped", OOKLA_REFUSED)
+    assert gateway.desk.begin("asked", "speedtest-cli", gateway.ts + 86400)["number"]
+    assert gateway.used() == 9000 + gateway.desk.size("speedtest-cli").cost_bytes
+
+
+def test_ooklas_servers_are_remembered_until_they_fail(store: Store, tmp_path: Path) -> None:
+    gateway = ookla(store, tmp_path)
+    near = {"url": "https://near.example/upload.php", "host": "near", "id": "7", "name": "Jambi"}
+
+    def tested(result: dict[str, Any]) -> list[dict[str, Any]]:
+        begun = gateway.desk.begin("asked", "speedtest-cli", gateway.ts)
+        gateway.desk.finish(begun["number"], checked_result(result))
+        known: list[dict[str, Any]] = begun["request"]["servers"]
+        return known
+
+    assert tested({**DONE, "servers": [{**near, "id": 7, "latency": 3}, "nonsense"]}) is None
+    assert tested(DONE) == [{**near, "d": 0.0}]
+    assert tested({**FAILED, "servers": []}) == [{**near, "d": 0.0}]
+    assert tested({**DONE, "servers": [near]}) is None
+    gateway.ts += 31 * 86400
+    assert tested(DONE) is None
+
+
+def test_it_says_why_no_test_comes_by_itself(gateway: Gateway) -> None:
+    assert gateway.desk.planned() == "on"
+    gateway.trusted = False
+    assert gateway.desk.planned() == "clock"
+    gateway.desk.config = ThroughputConfig()
+    assert gateway.desk.planned() == "no_server"
+    gateway.desk.config = ThroughputConfig(tests_per_day=0)
+    assert gateway.desk.planned() == "off"
 
 
 def test_without_a_server_there_is_no_test(store: Store, tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -74,6 +76,52 @@ def test_speedtest_cli_asks_nobody_but_the_server_it_was_given() -> None:
 
     assert {path.rpartition("/")[0] for path in server.asked} == {"/speedtest"}
     assert any("latency.txt" in path for path in server.asked)
+
+
+def test_servers_that_are_known_are_tested_without_asking_ookla_for_its_lists() -> None:
+    with SpeedServer() as server:
+        known = {"url": f"http://127.0.0.1:{server.port}/speedtest/upload.php", "host": "near", "d": 0.0}
+        result, _told = run_child("speedtest-cli", "", SMALL, servers=[known])
+
+    assert result["state"] == "done" and result["server"] == "near"
+    assert [each["host"] for each in result["servers"]] == ["near"]
+    assert {path.rpartition("/")[0] for path in server.asked} == {"/speedtest"}
+
+
+@pytest.mark.parametrize("status", [403, 429])
+def test_ookla_that_refuses_is_asked_once(status: int, tmp_path: Path) -> None:
+    """In a process of its own: the import of speedtest-cli takes stdout away."""
+    script = f"""
+import sys, urllib.error
+from email.message import Message
+import agent.budget.speed_ookla as engine
+from agent.language import use_language
+asked = []
+class Opener:
+    addheaders = []
+    def open(self, request, timeout=None):
+        asked.append(request)
+        raise urllib.error.HTTPError("https://ookla.example", {status}, "no", Message(), None)
+use_language("en")
+engine.speedtest.build_opener = lambda *_details: Opener()
+try:
+    engine.OoklaEngine("", engine.SpeedSize(256000, 128000, 984000), print).run()
+except engine.RefusedByOokla as refusal:
+    open({str(tmp_path / "told")!r}, "w").write(f"{{len(asked)}} {{refusal.next_step}}")
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], timeout=60, check=True)
+
+    assert (tmp_path / "told").read_text().startswith("1 it is not asked again for a day")
+
+
+@pytest.mark.parametrize("engine", FOLDERS)
+def test_a_test_leaves_by_the_given_interface_or_not_at_all(engine: str) -> None:
+    # An address that is no loopback, which needs no interface.
+    url = f"http://192.0.2.1{FOLDERS[engine]}"
+    result, _told = run_child(engine, url, SMALL, interface="snyl-none0")
+
+    assert result["state"] == "failed" and result["seconds"] < 5
+    assert result["bytes"] < 1000
 
 
 @pytest.mark.parametrize("engine", FOLDERS)

@@ -12,7 +12,7 @@ import pytest
 
 from agent.budget.billing import billing_day, billing_month, date_of, day_begins_ts
 from agent.budget.ledger import BULK_BYTES, RESERVE_BYTES, Ledger
-from agent.budget.limits import LIVENESS_BYTES_A_DAY, Limits, limits_of
+from agent.budget.limits import CONNECTION_BYTES, LIVENESS_BYTES_A_DAY, Limits, limits_of
 from agent.budget.report import budget_document
 from agent.budget.tables import KEPT_DAYS, used_since, write_days
 from agent.buffer.store import Store
@@ -270,12 +270,33 @@ def test_the_cap_is_passed_by_one_probe_at_most(store: Store) -> None:
     assert 950_000 - cost < ledger.state().used <= 950_000
     assert ledger.state().stage in ("no_throughput", "liveness_only")
     assert not ledger.may_test(1)
-    while ledger.may_probe():
+    while ledger.probes_rarer():
+        assert ledger.may_connect() == (ledger.limits.left(ledger.state().used) >= CONNECTION_BYTES)
         ledger.charge("probes", 168)
 
+    assert not ledger.may_connect()
     assert 1_000_000 <= ledger.state().used < 1_000_000 + 168
     assert ledger.state().stage == "closed"
     assert not ledger.may_send_readings(1)
+
+
+@pytest.mark.parametrize(
+    ("used", "days_left", "rarer"),
+    [
+        (0, 29, 1),
+        (284_000_000, 29, 1),
+        (288_400_000, 29, 12_000_000 / 11_600_000),  # readings have stopped: what is left has to last
+        (294_000_000, 29, 2),
+        (294_000_000, 14, 1),
+        (299_999_000, 29, 60),
+        (300_000_000, 29, 0),
+    ],
+)
+def test_probes_come_more_rarely_when_liveness_would_not_last(
+    used: int, days_left: int, rarer: float
+) -> None:
+    assert Limits(300_000_000, 1, 0).probes_rarer(used, days_left) == pytest.approx(rarer)
+    assert Limits(None, 1, 0).probes_rarer(used, days_left) == 1
 
 
 def test_what_was_asked_for_and_not_yet_counted_is_not_given_twice(store: Store) -> None:

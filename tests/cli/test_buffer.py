@@ -7,6 +7,7 @@ import os
 import pty
 import select
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -156,6 +157,25 @@ def test_export_as_csv_has_all_columns_of_the_catalogue(gateway: Gateway) -> Non
     assert [row[header.index("seq")] for row in rows] == ["1", "2"]
     assert rows[0][header.index("sinr_db")] == ""
     assert not {"imsi", "iccid", "imei"} & set(header)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_an_export_for_the_public_holds_nothing_else_and_few_devices_as_less_than_five(
+    form: str, gateway: Gateway
+) -> None:
+    with closing(sqlite3.connect(gateway.database)) as connection, connection:
+        connection.execute("UPDATE readings SET clients_count = seq - 1, cell_id = 77, tac = 9")
+
+    shown = buffer(gateway, "export", "--public", "--format", form, "--to", "6").stdout
+
+    if form == "csv":
+        rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(shown)))
+    else:
+        rows = [json.loads(line) for line in shown.splitlines()]
+    assert [str(row["clients_count"]) for row in rows] == ["<5"] * 5 + ["5"]
+    known = catalogue()
+    assert {known[name].level for row in rows for name in row} == {"public"}
+    assert all(row["ts"] for row in rows)
 
 
 def test_an_export_without_rows_says_so_and_is_fine(gateway: Gateway) -> None:

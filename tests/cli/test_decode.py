@@ -86,6 +86,16 @@ def test_every_format_can_be_chosen(batch_file: Path, name: str, beginning: str,
     assert run.stdout.count("\n") == lines
 
 
+def test_what_is_decoded_for_the_public_holds_nothing_else(batch_file: Path) -> None:
+    row = json.loads(decoded(batch_file, "--public").stdout.splitlines()[0])
+    header = decoded(batch_file, "--public", "--format", "csv").stdout.splitlines()[0].split(",")
+
+    assert not {"cell_id", "epoch", "seq", "imei"} & {*row, *header}
+    assert row["ts"] and header[0] == "gateway" and "clients_count" in header
+    refused = decoded(batch_file, "--public", "--format", "influx")
+    assert refused.returncode == 2 and "<5" in refused.stderr
+
+
 def test_a_fifo_is_read(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)

@@ -161,3 +161,19 @@ def test_a_running_agent_is_asked(tmp_path: Path) -> None:
         box.stop_anyhow()
     # Killed without a goodbye: the database tells.
     assert json.loads(sinyal("outages", "--json", "--config", str(box.config)).stdout) == {"outages": []}
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (("availability", "--month", "9998-12"), "9998-12 has not begun yet"),
+        (("outages", "--from", "2026-11-02", "--to", "2026-11-01"), "--from is later than --to"),
+    ],
+)
+def test_time_that_runs_backwards_is_a_mistake(typed: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    config = tmp_path / "sinyal.toml"
+    config.write_text(f'[paths]\nstate = "{tmp_path}"\nruntime = "{tmp_path}"\n')
+
+    shown = sinyal(*typed, "--lang", "en", "--config", str(config))
+
+    assert shown.returncode == 2 and words in shown.stderr

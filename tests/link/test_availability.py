@@ -115,13 +115,22 @@ def test_time_in_which_nothing_is_known_is_never_up(board: Board) -> None:
     assert found.a_power == pytest.approx(6 / 30)
 
 
+def test_unknown_time_neither_shortens_nor_lengthens_what_a_link_is_told_of(board: Board) -> None:
+    board.know(BEGINS)
+    lived(board, 0, 3 * 86400)
+    failed(board, 1000, 1000 + 86400)
+    found = figures(board)
+    assert found.unknown_s == 27 * 86400
+    assert found.a_link == pytest.approx(1 - 1 / 30)
+
+
 def test_a_boot_that_never_knew_the_time_is_unknown_until_it_does(board: Board) -> None:
     lived(board, 0, 86400)
     failed(board, 100, 5000)
-    assert figures(board).a_total is None
+    assert (figures(board).a_total, figures(board).undated_s) == (None, 86400)
     board.know(BEGINS + 86400)  # the clock is repaired, and the past moves to its place
     found = figures(board)
-    assert (found.up_s, found.down_s) == (86400 - 4900, 4900)
+    assert (found.up_s, found.down_s, found.undated_s) == (86400 - 4900, 4900, 0)
 
 
 def test_an_outage_over_the_end_of_a_month_counts_in_both_by_its_whole_length(board: Board) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from agent.language import _, use_language
-from agent.link.causes import CAUSES, NEXT_STEPS, TABLE, Row, Value, explain, sentence_of
+from agent.link.causes import CAUSES, NEXT_STEPS, TABLE, Row, Value, explain, next_step_of, sentence_of
 
 WELL: dict[str, Value] = {
     "modem_expected": True, "modem_state": "ok", "sim_state": "ready", "registration": "home",
@@ -102,3 +102,10 @@ def test_a_stored_cause_keeps_a_sentence_of_its_own_when_its_evidence_fits_anoth
     assert sentence_of("sim", {}) == next(row.sentence for row in TABLE if row.cause == "sim")
     assert sentence_of("no_service", {**DEAD, "registration": "denied"}).startswith("The operator's network")
     assert sentence_of("from_the_future", {}) == TABLE[-1].sentence
+
+
+def test_a_refused_card_is_no_matter_of_the_antenna() -> None:
+    refused, searching = ({**DEAD, "registration": state} for state in ("denied", "searching"))
+    assert "card" in next_step_of("no_service", refused)
+    assert next_step_of("no_service", searching) == NEXT_STEPS["no_service"]
+    assert next_step_of("from_the_future", {}) == NEXT_STEPS["unknown"]

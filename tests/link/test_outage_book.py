@@ -52,6 +52,10 @@ def test_an_outage_is_stored_at_its_start_and_closed_at_its_end(board: Board) ->
     assert one.duration_s() == 300.5
     assert one.outage.precision_s == 20.0
     assert one.document()["counts_for_a_link"] is True
+    book.begin("link", 500.0, precision_s=20.0, evidence={"trigger": "probes"})
+    book.tick(520.0)
+    # Numbers without gaps: a missing one would look like a lost outage.
+    assert [one.number for one in board.outages()] == [1, 2]
 
 
 @pytest.mark.parametrize(("length_s", "counts"), [(299.9, False), (300.0, False), (300.1, True)])

@@ -8,7 +8,8 @@ import pytest
 
 from agent.link.detector import Change
 from agent.link.probe import Outcome, Target
-from agent.link.prober import Prober, boot_clock_s, is_address
+from agent.link.prober import Prober, boot_clock_s
+from agent.uplink_socket import is_address
 from tests.pipeline.whole_gateway import wait_until
 
 TARGETS = [Target("192.0.2.1", 8883), Target("192.0.2.2")]
@@ -171,3 +172,46 @@ def test_a_name_is_looked_up_and_kept(world: World) -> None:
     prober.addresses.refresh(0.0)
     assert prober.addresses.of(0) in ("127.0.0.1", "::1")
     assert prober.bytes_used() > 0
+
+
+def test_with_the_budget_used_up_what_costs_nothing_still_tells_up_and_down(world: World) -> None:
+    """Users' traffic says up, an uplink without an address says down, and neither of them says nothing."""
+    seen: list[bool | None] = [None]
+    prober = Prober(
+        TARGETS, world, interval_s=0.15, suspect_interval_s=0.02, interface=lambda: "wwan0",
+        reach=world.reach, rarer=lambda: 0.0, free_look=lambda: seen[0],
+    )  # fmt: skip
+    prober.start()
+    try:
+        wait_until("looks", lambda: world.ticks >= 4)
+        assert prober.collect() == {} and world.changes == []
+        seen[0] = True
+        wait_until("up", lambda: prober.collect().get("link_up") == 1)
+        seen[0] = False
+        wait_until("down", lambda: prober.collect().get("link_up") == 0)
+        seen[0] = None
+        ticks = world.ticks
+        wait_until("more looks", lambda: world.ticks >= ticks + 6)
+        assert prober.is_down and prober.collect() == {}
+        seen[0] = True
+        wait_until("up again", lambda: not prober.is_down)
+    finally:
+        prober.stop(2)
+    assert [change.is_down for change in world.changes] == [True, False]
+    assert world.asked == [] and prober.bytes_used() == 0
+
+
+def test_a_budget_that_runs_short_slows_probing_down(world: World) -> None:
+    prober = Prober(
+        TARGETS, world, interval_s=0.15, suspect_interval_s=0.02, interface=lambda: "wwan0",
+        reach=world.reach, rarer=lambda: 10.0,
+    )  # fmt: skip
+    prober.start()
+    try:
+        wait_until("probes", lambda: len(world.asked) >= 3)
+        assert prober.collect()["link_up"] == 1
+        # Known for ten slots instead of one.
+        assert prober.collect()["link_up"] == 1
+    finally:
+        prober.stop(2)
+    assert world.asked[2][1] - world.asked[0][1] >= 2 * 0.05 * 10

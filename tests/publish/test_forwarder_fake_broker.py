@@ -234,7 +234,7 @@ def test_a_reading_that_cannot_be_sent_does_not_hold_up_the_others(
 
 
 def test_bytes_are_counted_without_the_help_of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.publish.broker_socket._counted_by_kernel", lambda _sock, _header_bytes: None)
+    monkeypatch.setattr("agent.publish.broker_socket.counted", lambda _sock: None)
     rows = RecordingRows(150)
     with FakeBroker() as broker:
         with forwarding(rows, plain_broker(broker.port)) as sending:

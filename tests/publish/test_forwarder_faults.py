@@ -230,3 +230,30 @@ def test_an_outage_is_logged_once_and_so_is_its_end(
         f"{where} closed the connection",
         f"{where} refuses connections",
     ]
+
+
+def test_a_budget_that_ends_parts_in_good_order_and_the_next_month_connects_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forwarder, "BUDGET_PAUSE_S", 0.05)
+    allowed = [True]
+    rows = RecordingRows(5)
+    with (
+        mosquitto(tmp_path / "broker") as broker,
+        Listener(broker.port) as listener,
+        forwarding(rows, plain_broker(broker.port), may_connect=lambda: allowed[0]) as sending,
+    ):
+        wait_until("all rows marked sent", lambda: not rows.unsent_seqs(), 60)
+        allowed[0] = False
+        sending.wake()
+        listener.wait_for("the goodbye", lambda heard: any(b'"offline"' in each.payload for each in heard))
+        wait_until("the end", lambda: sending.health().state == "offline", 60)
+        spent = sending.health().wire_bytes
+        rows.add(3)
+        sending.wake()
+        time.sleep(0.3)
+        wait_until("the reason", lambda: sending.health().last_problem_code == "over_budget")
+        assert sending.health().wire_bytes == spent and len(rows.unsent_seqs()) == 3
+        allowed[0] = True
+        wait_until("the rest", lambda: not rows.unsent_seqs(), 60)
+    assert rows.mistakes == []
