@@ -39,6 +39,7 @@ COMMANDS = (
     Command("budget", "budget", N_("what measuring has used of the data quota"), "sinyal budget"),
     Command("speedtest", "speedtest", N_("one bounded speed test"), "sinyal speedtest --yes"),
     Command("modem", "modem", N_("read the modem, find it, talk to it"), "sinyal modem read"),
+    Command("gpio", "gpio", N_("test lights, relay, inputs and button step by step"), "sinyal gpio test"),
     Command("buffer", "buffer", N_("what is stored; take it along, or send it again"), "sinyal buffer stats"),
     Command("outages", "outages", N_("what failed, when and why"), "sinyal outages --from 2026-11-01"),
     Command(
