@@ -1,6 +1,7 @@
 """`sinyal gpio test`: walks through the wiring of the box, one role at a time, and asks what was seen."""
 
 import argparse
+import contextlib
 import json
 import signal
 import sys
@@ -125,7 +126,10 @@ class _Walk:
                 result = self._test(role)
                 results.append({"role": role, "line": line, "result": result})
         except (_Ended, KeyboardInterrupt, BrokenPipeError):
+            with contextlib.suppress(OSError):
+                self._say("")  # or the reason would stand behind the question
             return False
+        self._say("")
         return True
 
     def _test(self, role: str) -> str:

@@ -29,7 +29,7 @@ from agent.language import _
 from agent.modem.network_time import LATEST_AFTER_FLOOR_S
 from agent.modem.poll import ModemPoller
 from agent.pipeline.agent_reading import AgentCollector
-from agent.pipeline.box import Box, Seen
+from agent.pipeline.box import Box
 from agent.pipeline.buffer_control import buffer_answerers
 from agent.pipeline.control import ControlServer
 from agent.pipeline.link_control import link_answerers
@@ -256,6 +256,10 @@ class Daemon:
             self._keeper.note_event("modem", "power_cycled", {"by": "button"})
 
     def _show_on_box(self) -> None:
+        if not self._box.has_panel:
+            return
+        from agent.pipeline.box_states import Seen
+
         row = self._sampler.health.last_row or {}
         oldest_s = row.get("buffer_oldest_s")
         patience_s = OLD_SENDINGS * max(self._config.publish.interval_s, self._config.readings.interval_s)

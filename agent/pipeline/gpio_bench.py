@@ -15,7 +15,6 @@ from typing import Any, Protocol
 from agent.config.model import Config
 from agent.errors import SinyalError
 from agent.language import _, current_language
-from agent.pipeline.box import try_role, wiring_of
 from agent.pipeline.control_client import ask_daemon
 
 END_OF_CUT_S = 5.0
@@ -90,9 +89,11 @@ class OwnBench:
     """With the lines to ourselves; the relay's belongs to a child as long as it cuts, to nobody else."""
 
     def __init__(self, config: Config) -> None:
+        from agent.pipeline.box_control import try_role, wiring_of
         from firmware_hooks.gpio.adapters import open_adapter
         from firmware_hooks.gpio.panel import Panel
 
+        self._try = try_role
         self._gpio, self._runtime = config.gpio, config.paths.runtime
         self._holder: subprocess.Popen[bytes] | None = None
         _make_folder(self._runtime)
@@ -103,11 +104,11 @@ class OwnBench:
 
     def light(self, role: str, *, lit: bool) -> None:
         """Hold a light on or off for some seconds."""
-        try_role(self._panel, role, "on" if lit else "off", lambda: False)
+        self._try(self._panel, role, "on" if lit else "off", lambda: False)
 
     def beep(self) -> None:
         """Play three tones, each higher."""
-        try_role(self._panel, "buzzer", "beep", lambda: False)
+        self._try(self._panel, "buzzer", "beep", lambda: False)
 
     def is_active(self, role: str) -> bool:
         """Return the level of an input now."""

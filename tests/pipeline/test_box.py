@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from agent.pipeline.box import LIGHTS, Seen, code_of, states_of
+from agent.pipeline.box_control import LIGHTS
+from agent.pipeline.box_states import Seen, code_of, states_of
 from firmware_hooks.gpio import patterns
 
 FINE = Seen(

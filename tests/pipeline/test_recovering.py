@@ -10,7 +10,7 @@ import pytest
 from agent.buffer.keeper import Keeper
 from agent.config.model import Config, RecoveryConfig
 from agent.errors import StoreUnusable
-from agent.pipeline import recovering
+from agent.pipeline import climbing
 from agent.pipeline.box import Box
 from agent.pipeline.recovering import CURABLE_CAUSES, Recovering
 from agent.pipeline.technician import Technician
@@ -41,7 +41,7 @@ class Scene:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, **config: Any) -> None:
         self.uptime_s = 1000.0
-        monkeypatch.setattr(recovering, "_uptime_s", lambda: self.uptime_s)
+        monkeypatch.setattr(climbing, "_uptime_s", lambda: self.uptime_s)
         self.keeper = Keeper(
             folder / "sinyal.db", max_bytes=2**24, commit_interval_s=1, commit_readings=10, keep_days=1
         )
@@ -166,7 +166,7 @@ def test_a_broker_that_is_away_alone_is_no_trouble(scene: Scene) -> None:
     # An outage of the reports is none of the link: lasting_cause() tells of the link's only.
     scene.row, scene.cause = {"modem_state": "ok"}, None
     assert scene.live(3600) == []
-    assert scene.recovering._ladder is None
+    assert scene.recovering._climber is None
 
 
 @pytest.mark.parametrize(
