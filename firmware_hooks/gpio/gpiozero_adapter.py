@@ -5,12 +5,15 @@ edges; here any other than lgpio is an error.
 """
 
 import os
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from agent.language import _
+from agent.late_modules import stand_ins
 from firmware_hooks.gpio.lines import Changed, Line, LineTrouble
 
 LOUD = 0.5
@@ -19,12 +22,32 @@ LOUD = 0.5
 FIRST_PITCH_HZ = 1000
 
 
+def _load_gpiozero() -> None:
+    """Load gpiozero without what it imports for colours, fonts, plug-ins and averages: 3 of 5 MB.
+
+    None of that is used here; in a daemon that is bounded to 33 MB it counts. The first two are its own
+    alternatives to the standard library, asked for first.
+    """
+    if "gpiozero" in sys.modules:
+        return
+    plug_ins, fonts, colours, averages = (
+        ModuleType(name) for name in ("importlib_metadata", "importlib_resources", "colorzero", "statistics")
+    )
+    vars(plug_ins)["entry_points"] = vars(colours)["Color"] = None
+    vars(averages).update(median=None, mean=None)
+    with stand_ins(
+        importlib_metadata=plug_ins, importlib_resources=fonts, colorzero=colours, statistics=averages
+    ):
+        import gpiozero  # noqa: F401 -- loaded here so that it is there for all others
+
+
 def lgpio_factory(runtime: Path) -> Any:
     """Return gpiozero's lgpio factory; raises LineTrouble when there is none on this machine."""
     # lgpio makes a pipe in its working folder; under a read-only system that is only possible here.
     os.environ.setdefault("LG_WD", str(runtime))
     os.environ["GPIOZERO_PIN_FACTORY"] = "lgpio"
     try:
+        _load_gpiozero()
         from gpiozero.pins.lgpio import LGPIOFactory
 
         return LGPIOFactory()
@@ -48,6 +71,7 @@ class GpiozeroAdapter:
     """Gives out pins of a gpiozero factory."""
 
     def __init__(self, factory: Any) -> None:
+        _load_gpiozero()
         self._factory = factory
 
     def output(self, line: Line) -> "_Output":
