@@ -138,12 +138,15 @@ class Daemon:
         )
         self._control = ControlServer(
             config.paths.runtime,
-            {
-                **self._technician.noticing({**modem_answerers(self._modem), **self._box.answerers()}),
-                **buffer_answerers(self._keeper, state / DATABASE_NAME, config.buffer.max_bytes),
-                **self._measuring.answerers(),
-                **link_answerers(self._keeper, self._link),
-            },
+            self._technician.noticing(
+                {
+                    **modem_answerers(self._modem),
+                    **buffer_answerers(self._keeper, state / DATABASE_NAME, config.buffer.max_bytes),
+                    **self._measuring.answerers(),
+                    **link_answerers(self._keeper, self._link),
+                    **self._box.answerers(),
+                }
+            ),
         )
         self._provisioned_ts = newest_file_ts(
             [file, config.broker.ca_file, config.broker.cert_file, config.broker.key_file]

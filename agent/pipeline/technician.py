@@ -9,8 +9,11 @@ from agent.pipeline.control import Answerer, Question
 LINGERS_S = 300.0
 """So long after the last question somebody counts as still there: reading, thinking, up on the mast."""
 
-ASKS = ("modem_read", "modem_cells", "modem_at", "modem_record", "gpio_try", "gpio_beep")
-"""The questions that only a person asks; `status` and the like are asked by programs too."""
+AT_WORK = ("modem_", "aim", "gpio_try", "gpio_beep")
+"""How the questions begin that a person asks who works at modem, antenna or box,"""
+
+ASKED_BY_PROGRAMS = ("modem_port",)
+"""but for these."""
 
 
 class Technician:
@@ -21,8 +24,11 @@ class Technician:
         self._here_until = 0.0
 
     def noticing(self, answerers: Mapping[str, Answerer]) -> dict[str, Answerer]:
-        """Return the same answerers; from those in ASKS the presence of a person is noticed."""
-        return {ask: self._noticed(one) if ask in ASKS else one for ask, one in answerers.items()}
+        """Return the same answerers; from the questions of a person at work the presence is noticed."""
+        return {
+            ask: self._noticed(one) if ask.startswith(AT_WORK) and ask not in ASKED_BY_PROGRAMS else one
+            for ask, one in answerers.items()
+        }
 
     def stay(self, seconds: float) -> None:
         """Count as here for so long from now."""

@@ -1,5 +1,6 @@
 """Who may have the modem revived, and who forbids it: the ladder in the daemon, with hands that only note."""
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from agent.buffer.keeper import Keeper
 from agent.config.model import Config, RecoveryConfig
 from agent.errors import StoreUnusable
-from agent.pipeline import climbing
+from agent.pipeline import climbing, recovering
 from agent.pipeline.box import Box
 from agent.pipeline.recovering import CURABLE_CAUSES, Recovering
 from agent.pipeline.technician import Technician
@@ -238,3 +239,18 @@ def test_a_person_who_asks_the_modem_counts_as_here_for_a_while_and_a_program_do
     technician.stay(60)
     seen.append(technician.is_here)
     assert seen == [False, True, True, False, True]
+
+
+def test_the_box_is_switched_off_by_the_systems_own_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    program = tmp_path / "poweroff"
+    program.write_text(f"#!/bin/sh\necho off > {tmp_path}/done\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    recovering.run_program("poweroff")
+    wait_until("the program", lambda: (tmp_path / "done").exists(), 60)
+    os.wait()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    recovering.run_program("reboot")
+    assert "reboot" in caplog.text
