@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 -- a script, in no package
-"""Collect the texts of agent/ into the Indonesian catalogue and compile it; with --check only compare.
+"""Collect the texts of the code into the Indonesian catalogue and compile it; with --check only compare.
 
 A run writes the same bytes whenever the texts are the same: no dates, no line numbers, sorted by text.
 """
@@ -15,8 +15,8 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po, write_po
 
-CODE = Path("agent")
-PO = CODE / "locale/id/LC_MESSAGES/sinyal.po"
+CODE = (Path("agent"), Path("firmware_hooks"))
+PO = CODE[0] / "locale/id/LC_MESSAGES/sinyal.po"
 MO = PO.with_suffix(".mo")
 
 Text = str | tuple[str, str]
@@ -47,7 +47,7 @@ def marked_texts() -> Iterator[Text]:
 
     Read from the syntax tree: a tokenizer misses calls within calls and within f-strings.
     """
-    for file in sorted(CODE.rglob("*.py")):
+    for file in sorted(file for folder in CODE for file in folder.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_bytes(), file)):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FORMS):
                 continue

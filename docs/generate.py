@@ -327,7 +327,10 @@ def event_schema(fields: Sequence[Field]) -> Document:
             },
             "what": {
                 "description": "What happened, one word for programs. event/buffer: full, folded, dropped, "
-                "quarantined, damaged, recovered or unwritable (read-only, or a disk with errors).",
+                "quarantined, damaged, recovered or unwritable (read-only, or a disk with errors). "
+                "event/power: mains_lost, mains_returned, battery_low, battery_low_over, undervoltage, "
+                "undervoltage_over or stopping. event/modem: recovery (one step), revived, recovery_given_up "
+                "or power_cycled.",
                 "type": "string",
                 "minLength": 1,
             },
@@ -335,6 +338,20 @@ def event_schema(fields: Sequence[Field]) -> Document:
                 "description": "event/buffer: how many readings it concerns.",
                 "type": "integer",
                 "minimum": 0,
+            },
+            "rung": {
+                "description": "event/modem: the step that was taken, in revived the last one.",
+                "enum": ["reopen", "other_port", "soft_reset", "usb", "relay", "reboot"],
+            },
+            "trouble": {
+                "description": "event/modem: what was wrong.",
+                "enum": ["hung", "missing", "uplink"],
+            },
+            "edge_age_s": {
+                "description": "event/power: so long before ts mains went or came back.",
+                "type": "number",
+                "minimum": 0,
+                "x-unit": "s",
             },
             **never_sent(fields),
         },

@@ -43,6 +43,7 @@ COMMANDS = (
     Command("speedtest", "speedtest", N_("one bounded speed test"), "sinyal speedtest --yes"),
     Command("modem", "modem", N_("read the modem, find it, talk to it"), "sinyal modem read"),
     Command("aim", "aim", N_("turn an antenna to where the signal is best"), "sinyal aim --sound bell"),
+    Command("gpio", "gpio", N_("test lights, relay, inputs and button step by step"), "sinyal gpio test"),
     Command("buffer", "buffer", N_("what is stored; take it along, or send it again"), "sinyal buffer stats"),
     Command("send", "send", N_("send what waits to the centre now"), "sinyal send"),
     Command("pause", "pause", N_("send no readings for a while; they are kept"), "sinyal pause 30"),

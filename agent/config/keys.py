@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agent.config.box_keys import BOX_RULES, GPIO_LINES, bare_line
 from agent.config.rules import (
     Addresses,
     FilePath,
@@ -188,6 +189,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
             "A video meeting needs so much upload, in kbit/s", 1, 1_000_000, default=600
         ),
     },
+    **BOX_RULES,
 }
 """The rule of every key, by section and key."""
 
@@ -214,6 +216,8 @@ def rule_of(name: str) -> Rule | None:
 
 def check_together(section: str, values: Mapping[str, Any]) -> None:
     """Raise ImpossibleValue when the values of a section, each of them allowed, do not fit together."""
+    if section == "gpio":
+        _check_lines(values)
     if section != "broker":
         return
     if values["tls"] and values["ca_file"] is None:
@@ -222,6 +226,22 @@ def check_together(section: str, values: Mapping[str, Any]) -> None:
     if (values["cert_file"] is None) != (values["key_file"] is None):
         missing = "key_file" if values["key_file"] is None else "cert_file"
         raise ImpossibleValue(missing, _("cert_file and key_file are set together or not at all"))
+
+
+def _check_lines(values: Mapping[str, Any]) -> None:
+    lines = {key: bare_line(values[key]) for key in GPIO_LINES if values[key]}
+    if lines and not values["adapter"]:
+        raise ImpossibleValue("adapter", _("needed when a line is named: gpiozero or kernel"))
+    for key, line in lines.items():
+        first = next(other for other in lines if lines[other] == line)
+        if first != key:
+            raise ImpossibleValue(
+                key, _("the line {line} is that of {other} already").format(line=line, other=first)
+            )
+        if values["adapter"] == "gpiozero" and ":" in line:
+            raise ImpossibleValue(key, _("with gpiozero a line is a number of the BCM chip, like 17"))
+        if line.startswith("led:") and not key.startswith("led_"):
+            raise ImpossibleValue(key, _("a kernel LED serves for the lights only"))
 
 
 def effective_port(port: int | None, *, tls: bool) -> int:

@@ -220,6 +220,50 @@ class LinkConfig(_Section):
 
 
 @dataclass(frozen=True, slots=True)
+class GpioConfig(_Section):
+    """`[gpio]`: what is wired to the pins. Without an adapter nothing of it is loaded."""
+
+    section = "gpio"
+    adapter: str = DEFAULTS["gpio.adapter"]
+    led_power: str = DEFAULTS["gpio.led_power"]
+    led_modem: str = DEFAULTS["gpio.led_modem"]
+    led_signal: str = DEFAULTS["gpio.led_signal"]
+    led_link: str = DEFAULTS["gpio.led_link"]
+    led_unsent: str = DEFAULTS["gpio.led_unsent"]
+    relay: str = DEFAULTS["gpio.relay"]
+    relay_off_s: float = DEFAULTS["gpio.relay_off_s"]
+    relay_pause_s: float = DEFAULTS["gpio.relay_pause_s"]
+    mains: str = DEFAULTS["gpio.mains"]
+    battery_low: str = DEFAULTS["gpio.battery_low"]
+    debounce_s: float = DEFAULTS["gpio.debounce_s"]
+    button: str = DEFAULTS["gpio.button"]
+    buzzer: str = DEFAULTS["gpio.buzzer"]
+
+
+@dataclass(frozen=True, slots=True)
+class PowerConfig(_Section):
+    """`[power]`: where mains and battery are read, and what happens while mains is away."""
+
+    section = "power"
+    mains_supply: str = DEFAULTS["power.mains_supply"]
+    battery_supply: str = DEFAULTS["power.battery_supply"]
+    low_power_interval_s: int = DEFAULTS["power.low_power_interval_s"]
+    on_low_battery: str = DEFAULTS["power.on_low_battery"]
+    low_battery_pct: float = DEFAULTS["power.low_battery_pct"]
+    low_battery_v: float = DEFAULTS["power.low_battery_v"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryConfig(_Section):
+    """`[recovery]`: reviving a modem that hangs."""
+
+    section = "recovery"
+    enabled: bool = DEFAULTS["recovery.enabled"]
+    wait_s: float = DEFAULTS["recovery.wait_s"]
+    reboot: bool = DEFAULTS["recovery.reboot"]
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole configuration; `Config()` holds every default."""
 
@@ -236,6 +280,9 @@ class Config:
     throughput: ThroughputConfig = ThroughputConfig()
     page: PageConfig = PageConfig()
     link: LinkConfig = LinkConfig()
+    gpio: GpioConfig = GpioConfig()
+    power: PowerConfig = PowerConfig()
+    recovery: RecoveryConfig = RecoveryConfig()
 
     def effective_commit_interval_s(self) -> float:
         """Return what a power cut may cost, in seconds: the number set, 0 included, else the interval."""

@@ -97,12 +97,12 @@ class Whole(Number):
 
 
 class Switch(Rule):
-    """Either true or false; false is the default."""
+    """Either true or false; false is the default unless another is given."""
 
     types = (bool,)
 
-    def __init__(self, meaning: str) -> None:
-        super().__init__(meaning, N_("true or false"), default=False)
+    def __init__(self, meaning: str, *, default: bool = False) -> None:
+        super().__init__(meaning, N_("true or false"), default=default)
 
     def _kept(self, value: Any) -> object:
         return value

@@ -169,7 +169,14 @@ def last_sign(connection: sqlite3.Connection, *, boot: int, before_s: float) -> 
     stop = connection.execute("SELECT boot, uptime_s FROM link_stop").fetchone()
     is_clean = stop is not None and stop[0] == last_boot and stop[1] >= uptime_s - ROUNDED_S
     seen = stop[1] if is_clean else uptime_s
-    return LastSign(last_boot, seen, ts, float(slot_s or 1), None if mains is None else bool(mains), is_clean)
+    # The power may have gone for good before the next reading; its going was written down at once.
+    told = connection.execute(
+        "SELECT what FROM events WHERE type = 'power' AND boot = ? AND uptime_s >= ?"
+        " AND what IN ('mains_lost', 'mains_returned') ORDER BY number DESC LIMIT 1",
+        (last_boot, uptime_s),
+    ).fetchone()
+    present = told[0] == "mains_returned" if told else None if mains is None else bool(mains)
+    return LastSign(last_boot, seen, ts, float(slot_s or 1), present, is_clean)
 
 
 def note_clean_stop(connection: sqlite3.Connection, *, boot: int, uptime_s: float) -> None:

@@ -40,6 +40,9 @@ _AT_INTERFACES = {
 }
 """USB vendor and product to the interface that speaks AT; all other ports of these are left alone."""
 
+_SECOND_AT_NEXT = frozenset(("2c7c", "1e0e"))
+"""Makers whose port behind the AT port takes AT commands too."""
+
 _HUAWEI = "12d1"
 _HUAWEI_ROLES: dict[str, Role] = {"02": "at", "12": "unknown", "01": "unknown"}
 """By bInterfaceProtocol: 02 is the AT port, 01 the modem (PPP) port; GPS and DIAG have others."""
@@ -122,6 +125,30 @@ def _attribute(folder: Path, name: str) -> str:
         return ""
 
 
+def usb_device(location: str) -> str | None:
+    """Return the USB device that a place on the bus belongs to, "1-1.4" of "1-1.4:1.2"; None off USB."""
+    match = re.match(r"(\d+-\d+(?:\.\d+)*):", location)
+    return match[1] if match else None
+
+
+def second_ports(ports: Iterable[FoundPort], location: str) -> list[FoundPort]:
+    """Return the ports of the same device that may speak AT as well, the likeliest first.
+
+    The port next to the AT port carries PPP and takes AT commands on Quectel and SIMCom. Source: the roles
+    that ModemManager publishes for udev ("secondary").
+    """
+    device = usb_device(location)
+    found = []
+    for port in ports:
+        if device is None or port.location == location or usb_device(port.location) != device:
+            continue
+        at = _AT_INTERFACES.get(port.usb_id)
+        is_second = at is not None and port.usb_id[:4] in _SECOND_AT_NEXT and port.interface == at + 1
+        if is_second or port.role != "other":
+            found.append((not is_second, port.location, port))
+    return [port for _order, _location, port in sorted(found, key=lambda one: one[:2])]
+
+
 def voice_of(device: str, ends_at: float) -> Voice:
     """Listen to an unknown port and then ask whether it speaks AT: GPS and binary ports are not written to.
 
@@ -188,6 +215,22 @@ class PortFinder:
         for port in self._list_ports():
             if Path(port.device).name == name:
                 self._location = port.location
+
+    @property
+    def location(self) -> str:
+        """Return the place on the bus of the port that was opened last, "" before that and off the bus."""
+        return self._location or ""
+
+    def prefer_other(self, ends_at: float) -> str | None:
+        """Follow another port of the same modem that speaks AT from now on; None when there is none."""
+        for port in second_ports(self._list_ports(), self.location):
+            try:
+                if time.monotonic() < ends_at and self._probe(port.device, ends_at):
+                    self._location = port.location
+                    return port.device
+            except (PortBusy, PortMissing, PortForbidden):
+                continue
+        return None
 
     def _probe_unknown(self, ports: tuple[FoundPort, ...], ends_at: float) -> str:
         held: PortBusy | None = None

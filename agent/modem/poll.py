@@ -18,7 +18,7 @@ from agent.language import _
 from agent.modem.at_reply import Reply
 from agent.modem.cells import Cell
 from agent.modem.conversation import Conversation, ModemSilent, check_command
-from agent.modem.find import PortFinder
+from agent.modem.find import PortFinder, usb_device
 from agent.modem.memory import ModemMemory
 from agent.modem.network_time import COMMAND as NETWORK_TIME_COMMAND
 from agent.modem.network_time import network_time_ts
@@ -44,6 +44,13 @@ TURN_LIMIT_S = 17.5
 """So long a person's question waits for those before it."""
 SHORT_POLL_S = 8.0
 """So much time it has after a long wait all the same, or a healthy modem would seem silent."""
+
+
+RESTART_COMMAND = b"AT+CFUN=1,1"
+"""Full functionality after a reset. Source: 3GPP TS 27.007, +CFUN."""
+
+RESTART_LISTEN_S = 1.0
+"""The bytes must be out before the port is closed, which throws away what waits."""
 
 
 class ModemOccupied(ModemUnavailable):
@@ -209,6 +216,38 @@ class ModemPoller:
                 state, self._fault = self._give_up(fault)
                 self._last, self._last_ended_at = {"modem_state": state}, time.monotonic()
                 raise self._fault from None
+
+    # ---- reviving it: only agent/recovery decides when ----
+
+    @property
+    def usb_device(self) -> str | None:
+        """Return the modem's place on the USB bus, "1-1.4"; None when it is not known or not on USB."""
+        return usb_device(self._finder.location)
+
+    def reopen(self) -> None:
+        """Close the port, so that the next reading finds and opens it anew; raises ModemOccupied."""
+        with self._turn():
+            self._close_port()
+
+    def use_other_port(self) -> str | None:
+        """Go over to another AT port of the same modem; None when none answers. Raises ModemOccupied."""
+        with self._turn():
+            self._close_port()
+            return self._finder.prefer_other(time.monotonic() + POLL_LIMIT_S)
+
+    def restart_modem(self) -> None:
+        """Tell the modem to restart itself, whether it answers or not; raises SinyalError.
+
+        Written without waiting for an answer first: a modem that is deaf on a port may obey it all the same.
+        """
+        with self._turn():
+            self._close_port()
+            port = SerialPort(self._finder.find(time.monotonic() + POLL_LIMIT_S))
+            try:
+                port.write(b"\r" + RESTART_COMMAND + b"\r")
+                port.read(RESTART_LISTEN_S)
+            finally:
+                port.close()
 
     def network_time_ts(self, floor_ts: float) -> int | None:
         """Return the UTC second that the network told the modem, None when it told none; never raises.

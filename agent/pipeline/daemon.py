@@ -10,6 +10,7 @@ import logging
 import os
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from agent.buffer.keeper import Keeper
 from agent.collectors.clients import ClientsCollector
 from agent.collectors.clock import AGENT_BIRTH_TS, ClockCollector, raise_to_floor
 from agent.collectors.host import HostCollector
+from agent.collectors.power import PowerCollector
 from agent.collectors.uplink import UplinkCollector
 from agent.config.model import Config
 from agent.contract.catalogue import catalogue
@@ -31,6 +33,7 @@ from agent.modem.network_time import LATEST_AFTER_FLOOR_S
 from agent.modem.poll import ModemPoller
 from agent.pipeline.agent_reading import AgentCollector
 from agent.pipeline.aim_control import aim_answerers
+from agent.pipeline.box import Box
 from agent.pipeline.buffer_control import buffer_answerers
 from agent.pipeline.control import ControlServer
 from agent.pipeline.link_control import link_answerers
@@ -39,12 +42,15 @@ from agent.pipeline.looking_back import LookingBack
 from agent.pipeline.measuring import Measuring
 from agent.pipeline.modem_control import modem_answerers
 from agent.pipeline.page_writer import PageWriter, page_answerers
+from agent.pipeline.power_watch import PowerWatch
+from agent.pipeline.recovering import Recovering, run_program
 from agent.pipeline.sampler import Sampler
 from agent.pipeline.sending_control import Pause, Shown, sending_answerers
 from agent.pipeline.snapshot import DaemonLock, shown_link, shown_queue, write_snapshot
 from agent.pipeline.state_lock import StateLock
 from agent.pipeline.steady_forwarder import SteadyForwarder
 from agent.pipeline.stop_signal import StopSignal
+from agent.pipeline.technician import Technician
 from agent.pipeline.true_clock import TrueClock
 from agent.publish.forwarder import OVER_BUDGET, Forwarder
 from agent.publish.problems import CLONED_BOARD, LinkProblem
@@ -56,6 +62,9 @@ MODEM_MEMORY_NAME = "modem.json"
 
 LOOK_AFTER_S = 5.0
 """How often the threads are looked after, and a database that could not be opened is tried again."""
+
+OLD_SENDINGS = 2
+"""Readings that wait for longer than so many times the usual make the light for them blink."""
 
 STOP_FORWARDER_S = 2.5
 STOP_SAMPLER_S = 0.5
@@ -118,18 +127,50 @@ class Daemon:
         self._page = PageWriter(config.page, file, self._link.outage_now)
         self._measuring.ledger.watch("mqtt", lambda: self._forwarder.health().wire_bytes)
         self._measuring.ledger.watch("probes", self._link.bytes_used)
+        self._technician = Technician()
+        self._then_run = ""
+        self._power = PowerWatch(
+            config.power,
+            note_event=self._keeper.note_event,
+            take_reading=lambda: self._sampler.hurry(),
+            pace=lambda interval_s: self._sampler.change_pace(interval_s),
+        )
+        self._box = Box(
+            config,
+            note_mains=self._power.note_mains,
+            note_battery_low=self._power.note_battery_input,
+            long_press=self._cut_modem_by_hand,
+            technician_for=self._technician.stay,
+        )
+        self._power_collector = PowerCollector(
+            config.power.mains_supply, config.power.battery_supply, lambda: self._box.mains
+        )
+        self._recovering = Recovering(
+            config,
+            self._keeper,
+            self._modem,
+            last_row=lambda: (self._sampler.health.last_row, self._sampler.health.last_taken_monotonic),
+            lasting_cause=self._link.lasting_cause,
+            held_by=self._held_by,
+            modem_expected=self._has_modem,
+            cut_modem=self._box.cut_modem if self._box.has_relay else None,
+            reboot=lambda: self._end_with("reboot"),
+        )
         shown = Shown(self._shown_now, self._last_reading, self._show)
         self._control = ControlServer(
             config.paths.runtime,
-            {
-                **modem_answerers(self._modem),
-                **buffer_answerers(self._keeper, state / DATABASE_NAME, config.buffer.max_bytes),
-                **self._measuring.answerers(),
-                **link_answerers(self._keeper, self._link),
-                **page_answerers(self._keeper, self._corrector),
-                **aim_answerers(self._keeper),
-                **sending_answerers(self._keeper, self._forwarder, self._pause, shown),
-            },
+            self._technician.noticing(
+                {
+                    **modem_answerers(self._modem),
+                    **buffer_answerers(self._keeper, state / DATABASE_NAME, config.buffer.max_bytes),
+                    **self._measuring.answerers(),
+                    **link_answerers(self._keeper, self._link),
+                    **self._box.answerers(),
+                    **page_answerers(self._keeper, self._corrector),
+                    **aim_answerers(self._keeper),
+                    **sending_answerers(self._keeper, self._forwarder, self._pause, shown),
+                }
+            ),
         )
         self._provisioned_ts = newest_file_ts(
             [file, config.broker.ca_file, config.broker.cert_file, config.broker.key_file]
@@ -141,6 +182,7 @@ class Daemon:
                 HostCollector(state),
                 uplink,
                 ClientsCollector(config.lan.interface),
+                self._power_collector,
                 self._link.prober,
                 AgentCollector(self._keeper, self._measuring.ledger.spent_bytes, time.time),
             ],
@@ -204,6 +246,7 @@ class Daemon:
         """Work until told to stop; return the exit code."""
         self._control.start()
         self._open_database()
+        self._box.start()
         self._link.start()
         self._sampler.start()
         code = 0
@@ -212,18 +255,66 @@ class Daemon:
             if not self._forwarding:
                 self._open_database()
             else:
-                self._measuring.tick()
+                self._measuring.tick(may_test=not self._power.saves_power)
+                self._recovering.tick()
                 self._page.tick()
             self._forwarder.look_after()
             if self._pause.has_just_ended():
                 log.info(_("readings are sent again: the pause is over"))
                 self._forwarder.wake()
+            self._power.look(self._power_collector.collect())
+            self._show_on_box()
+            if self._power.ends_with:
+                self._end_with(self._power.ends_with)
+            if self._then_run:
+                break
             if not self._sampler.is_alive():
                 log.critical(_("a worker has ended by itself; the agent stops so that it is started anew"))
                 code = 1
                 break
         self._shut_down()
+        if self._then_run not in ("", "stop"):
+            run_program(self._then_run)
         return code
+
+    def _end_with(self, program: str) -> None:
+        """Stop at the next look around, then run `poweroff` or `reboot`; "stop" runs nothing."""
+        log.warning(_("the agent stops now; then: {program}").format(program=program))
+        self._then_run = program
+
+    def _held_by(self) -> str | None:
+        """Return why the modem must be left alone now, None when it need not."""
+        if self._technician.is_here:
+            return "technician"
+        return "mains" if self._power.mains is False else None
+
+    def _cut_modem_by_hand(self) -> None:
+        if self._box.has_relay:
+            # In a thread of its own: the panel's, which hears the button, does the cutting.
+            threading.Thread(target=self._box.cut_modem, name="button", daemon=True).start()
+            self._keeper.note_event("modem", "power_cycled", {"by": "button"})
+
+    def _show_on_box(self) -> None:
+        if not self._box.has_panel:
+            return
+        from agent.pipeline.box_states import Seen
+
+        row = self._sampler.health.last_row or {}
+        oldest_s = row.get("buffer_oldest_s")
+        patience_s = OLD_SENDINGS * max(self._config.publish.interval_s, self._config.readings.interval_s)
+        self._box.update(
+            Seen(
+                row=row,
+                is_down=self._link.prober.is_down,
+                has_old_unsent=isinstance(oldest_s, int | float) and oldest_s > patience_s,
+                is_unstorable=self._sampler.health.store_problem is not None,
+                mains=self._power.mains,
+                battery_low=self._power.battery_low,
+                undervoltage=self._power.undervoltage,
+                is_recovering=self._recovering.is_working,
+                technician=self._technician.is_here,
+            )
+        )
 
     def _open_database(self) -> None:
         """Open the database and begin forwarding; until that works readings wait in the sampler's memory."""
@@ -272,6 +363,10 @@ class Daemon:
         return (self._sampler.health.last_row or {}).get("link_up") != 0
 
     def _on_reading(self) -> None:
+        if self._power.mains is False:
+            # The next thing may be the end of the battery.
+            with contextlib.suppress(StoreUnusable):
+                self._keeper.commit()
         self._forwarder.wake()
         self._show()
 
@@ -332,6 +427,7 @@ class Daemon:
         self._sampler.ask_to_stop()
         self._link.prober.ask_to_stop()
         self._modem.close()
+        self._box.stop()
         self._control.stop(STOP_CONTROL_S)
         self._sampler.stop(STOP_SAMPLER_S)
         self._link.stop(STOP_LINK_S)

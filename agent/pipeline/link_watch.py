@@ -143,6 +143,11 @@ class LinkWatch:
         """Return what probing and looking around have cost since the start, both ways."""
         return self.prober.bytes_used()
 
+    def lasting_cause(self) -> str | None:
+        """Return the cause of the link's outage, as far as known now; None while there is none."""
+        lasting = self._book.current("link")
+        return None if lasting is None else lasting.cause
+
     def shown(self) -> dict[str, Any]:
         """Return what the snapshot tells of the link."""
         lasting = self._book.current("link") or self._book.current("report")

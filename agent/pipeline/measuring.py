@@ -66,10 +66,15 @@ class Measuring:
         """Return what is done for each question of a command."""
         return dict.fromkeys(ASKS, self._answer)
 
-    def tick(self) -> None:
-        """Count, and go on with a planned speed test; to be called every few seconds once all is loaded."""
+    def tick(self, *, may_test: bool = True) -> None:
+        """Count, and go on with a planned speed test; to be called every few seconds once all is loaded.
+
+        may_test: False while power has to be saved; a test under way is ended.
+        """
         self.ledger.take_counts()
-        if not self._plans_tests:
+        if not may_test and self._tester is not None:
+            self._tester.close()
+        if not self._plans_tests or not may_test:
             return
         if self._tester is None:
             from agent.budget.speed_tester import SpeedTester

@@ -25,6 +25,10 @@ RETRY_S = 10.0
 """How often they are offered to the database again: the next reading may be an hour away."""
 
 
+EARLY = 0.8
+"""A reading sooner after the last one than this part of a slot stands for the time between them."""
+
+
 class Collector(Protocol):
     """Anything that measures: a name for the log, and one reading each time it is asked."""
 
@@ -75,8 +79,11 @@ class Sampler:
         self._collectors = collectors
         self._sink = sink
         self._catalogue = catalogue
-        self._interval_s = interval_s
+        self._interval_s = self._usual_interval_s = interval_s
         self._taken = taken
+        self._is_hurried = False
+        self._last_began: float | None = None
+        self._bell = threading.Event()
         self._ring: deque[Row] = deque(maxlen=RING_READINGS)
         self._lost_told = 0
         self._failing: set[str] = set()
@@ -91,6 +98,16 @@ class Sampler:
     def ask_to_stop(self) -> None:
         """Take no further reading, and keep nothing of one that is under way: it may be cut short."""
         self._stop.set()
+        self._bell.set()
+
+    def hurry(self) -> None:
+        """Take a reading now; the next slot begins with it."""
+        self._is_hurried = True
+        self._bell.set()
+
+    def change_pace(self, interval_s: float | None) -> None:
+        """Let slots be so long from the next reading on; None is the usual length."""
+        self._interval_s = self._usual_interval_s if interval_s is None else interval_s
 
     def stop(self, timeout_s: float) -> bool:
         """Ask to stop, and return whether the thread ended within timeout_s.
@@ -109,28 +126,42 @@ class Sampler:
         return self._thread.is_alive()
 
     def _work(self) -> None:
-        began = time.monotonic()
-        slot = 0
-        while not self._stop_comes_before(began + slot * self._interval_s):
+        began, slot, interval_s = time.monotonic(), 0, self._interval_s
+        while not self._stop_comes_before(began + slot * interval_s):
+            started = time.monotonic()
+            is_early, self._is_hurried = self._is_hurried, False
             try:
                 self.take_one()
             except Exception:  # the edge of the loop: a reading must follow the next slot, whatever happened
                 log.exception(_("unexpected fault while taking a reading; the next slot goes on"))
-            slot = max(slot + 1, int((time.monotonic() - began) / self._interval_s))
+            if is_early or interval_s != self._interval_s:
+                began, slot, interval_s = started, 0, self._interval_s
+            slot = max(slot + 1, int((time.monotonic() - began) / interval_s))
 
     def _stop_comes_before(self, moment: float) -> bool:
-        """Wait until `moment`, offering what waits in memory; return whether the stop comes first."""
+        """Wait until `moment`, offering what waits in memory; return whether the stop comes first.
+
+        A reading that is wanted at once ends the waiting.
+        """
         while (left_s := moment - time.monotonic()) > RETRY_S and self._ring:
-            if self._stop.wait(RETRY_S):
-                return True
+            if self._rings(RETRY_S):
+                return self._stop.is_set()
             self._store_waiting()
             if not self._ring:
                 self._taken()
-        return self._stop.wait(max(0.0, left_s))
+        while (left_s := moment - time.monotonic()) > 0 and not self._rings(left_s):
+            pass
+        return self._stop.is_set()
+
+    def _rings(self, timeout_s: float) -> bool:
+        """Wait; return whether it was cut short by the stop or by a reading that is wanted at once."""
+        if self._bell.wait(timeout_s):
+            self._bell.clear()
+        return self._stop.is_set() or self._is_hurried
 
     def take_one(self) -> None:
         """Take one reading now and store it, after those that wait in memory."""
-        values: dict[str, object] = {"slot_s": round(self._interval_s)}
+        values: dict[str, object] = {"slot_s": self._slot_s()}
         for collector in self._collectors:
             values.update(self._ask(collector))
         if self._stop.is_set():
@@ -144,6 +175,14 @@ class Sampler:
         self.health.last_row = row
         self.health.last_taken_monotonic = time.monotonic()
         self._taken()
+
+    def _slot_s(self) -> int:
+        """Return the seconds the reading stands for: since the last one, where that is less than a slot."""
+        now, before = time.monotonic(), self._last_began
+        self._last_began = now
+        if before is None or now - before >= EARLY * self._interval_s:
+            return round(self._interval_s)
+        return min(round(self._interval_s), max(1, round(now - before)))
 
     def _ask(self, collector: Collector) -> Mapping[str, object]:
         try:

@@ -18,6 +18,7 @@ case "${0##*/}" in
   sinyal-modem-record) exec sinyal modem record "$@" ;;
   sinyal-modem-simulate) exec sinyal modem simulate "$@" ;;
   sinyal-aim) exec sinyal aim "$@" ;;
+  sinyal-gpio) exec sinyal gpio "$@" ;;
   sinyal-buffer-stats) exec sinyal buffer stats "$@" ;;
   sinyal-buffer-export) exec sinyal buffer export "$@" ;;
   sinyal-buffer-resend) exec sinyal buffer resend "$@" ;;
@@ -34,7 +35,7 @@ case "${0##*/}" in
   sinyal-decode) exec sinyal decode "$@" ;;
   sinyal-version) exec sinyal version "$@" ;;
 esac
-names="sinyal-menu sinyal-run sinyal-demo sinyal-status sinyal-doctor sinyal-watch sinyal-budget sinyal-speedtest sinyal-modem-find sinyal-modem-read sinyal-modem-at sinyal-modem-record sinyal-modem-simulate sinyal-aim sinyal-buffer-stats sinyal-buffer-export sinyal-buffer-resend sinyal-send sinyal-pause sinyal-outages sinyal-availability sinyal-page sinyal-config-check sinyal-config-show sinyal-config-set sinyal-identity sinyal-support-bundle sinyal-decode sinyal-version"
+names="sinyal-menu sinyal-run sinyal-demo sinyal-status sinyal-doctor sinyal-watch sinyal-budget sinyal-speedtest sinyal-modem-find sinyal-modem-read sinyal-modem-at sinyal-modem-record sinyal-modem-simulate sinyal-aim sinyal-gpio sinyal-buffer-stats sinyal-buffer-export sinyal-buffer-resend sinyal-send sinyal-pause sinyal-outages sinyal-availability sinyal-page sinyal-config-check sinyal-config-show sinyal-config-set sinyal-identity sinyal-support-bundle sinyal-decode sinyal-version"
 if [ "${1:-}" != install ] || [ ! -d "${2:-}" ]; then
   echo "usage: sh $0 install FOLDER" >&2
   exit 2

@@ -11,7 +11,7 @@ _sinyal() {
       -*) ;;
       *)
         case "${command:+$command }$word" in
-          "menu"|"run"|"demo"|"status"|"doctor"|"watch"|"budget"|"speedtest"|"modem"|"modem find"|"modem read"|"modem at"|"modem record"|"modem simulate"|"aim"|"buffer"|"buffer stats"|"buffer export"|"buffer resend"|"send"|"pause"|"outages"|"availability"|"page"|"config"|"config check"|"config show"|"config set"|"identity"|"support-bundle"|"decode"|"version")
+          "menu"|"run"|"demo"|"status"|"doctor"|"watch"|"budget"|"speedtest"|"modem"|"modem find"|"modem read"|"modem at"|"modem record"|"modem simulate"|"aim"|"gpio"|"buffer"|"buffer stats"|"buffer export"|"buffer resend"|"send"|"pause"|"outages"|"availability"|"page"|"config"|"config check"|"config show"|"config set"|"identity"|"support-bundle"|"decode"|"version")
             command="${command:+$command }$word" ;;
         esac ;;
     esac
@@ -62,7 +62,7 @@ _sinyal() {
   esac
   if [[ -z $takes ]]; then
     case "$command" in
-      "") words="menu run demo status doctor watch budget speedtest modem aim buffer send pause outages availability page config identity support-bundle decode version --config --lang --version" ;;
+      "") words="menu run demo status doctor watch budget speedtest modem aim gpio buffer send pause outages availability page config identity support-bundle decode version --config --lang --version" ;;
       "menu") words="--config --lang" ;;
       "run") words="--config --lang" ;;
       "demo") words="--config --lang --uplink-cut --for" ;;
@@ -78,6 +78,7 @@ _sinyal() {
       "modem record") words="--config --lang --port --hide-cells --yes" ;;
       "modem simulate") words="--config --lang --link --echo --bytewise --delay-ms --urc --hang-after --flood-after --garbage --unplug-after --seed" ;;
       "aim") words="--config --lang --port --minutes --sound --traffic --yes --history --json" ;;
+      "gpio") words="--config --lang --json" ;;
       "buffer") words="stats export resend --config --lang" ;;
       "buffer stats") words="--config --lang --json" ;;
       "buffer export") words="--config --lang --yes --format --unsent --public --from --to --since --until" ;;

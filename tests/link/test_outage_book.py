@@ -110,6 +110,21 @@ def test_with_mains_input_the_cut_is_no_inference(board: Board) -> None:
     assert [(one.outage.cause, one.outage.inferred) for one in board.outages()] == [("power", False)]
 
 
+@pytest.mark.parametrize(
+    ("told", "inferred"), [(["mains_lost"], False), (["mains_lost", "mains_returned"], True), ([], True)]
+)
+def test_mains_that_went_after_the_last_reading_was_written_down_and_counts(
+    board: Board, told: list[str], inferred: bool
+) -> None:
+    board.read(60.0, mains_present=1)
+    for what in told:
+        board.keeper.note_event("power", what, {})
+    board.keeper.commit()
+    board.boot(2)
+    book_of(board, 10.0)
+    assert [(one.outage.cause, one.outage.inferred) for one in board.outages()] == [("power", inferred)]
+
+
 def test_a_restart_in_good_order_is_no_power_cut(board: Board) -> None:
     board.readings(60, 600)
     book_of(board, 10.0).stop(630.0)

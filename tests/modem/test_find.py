@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from agent.modem.find import AUTO, FoundPort, PortFinder, find_ports, speaks_at, voice_of
+from agent.modem.find import (
+    AUTO,
+    FoundPort,
+    PortFinder,
+    find_ports,
+    second_ports,
+    speaks_at,
+    usb_device,
+    voice_of,
+)
 from agent.modem.port import PortBusy, PortMissing
 from agent.modem.simulator import Behaviour, SimulatedModem
 from agent.modem.transcript import parse_transcript
@@ -203,3 +212,43 @@ def test_a_deaf_port_is_given_up_in_time() -> None:
         began = time.monotonic()
         assert not speaks_at(str(port.path), time.monotonic() + 3)
         assert time.monotonic() - began < 6
+
+
+@pytest.mark.parametrize(
+    ("location", "device"),
+    [("1-1.2:1.2", "1-1.2"), ("2-1:1.0", "2-1"), ("ttyS0", None), ("0000:01:00.0:at0", None), ("", None)],
+)
+def test_the_usb_device_is_told_by_the_place_on_the_bus(location: str, device: str | None) -> None:
+    assert usb_device(location) == device
+
+
+def test_the_port_behind_the_at_port_is_the_likeliest_other_one_of_the_same_modem(tmp_path: Path) -> None:
+    fake = FakeSys(tmp_path)
+    fake.ec25(0)
+    fake.usb_tty("ttyUSB9", "1-1.3", "2c7c:0125", 3)
+    ports = find_ports(fake.root, tmp_path)
+    assert [Path(port.device).name for port in second_ports(ports, "1-1.2:1.2")] == ["ttyUSB3"]
+    assert second_ports(ports, "ttyS0") == []
+
+
+def test_another_port_that_answers_is_followed_from_then_on(tmp_path: Path) -> None:
+    fake = FakeSys(tmp_path)
+    fake.ec25(0)
+    asked: list[str] = []
+
+    def probe(device: str, _ends_at: float) -> bool:
+        asked.append(Path(device).name)
+        return Path(device).name == "ttyUSB3"
+
+    finder = PortFinder(AUTO, list_ports=lambda: find_ports(fake.root, tmp_path), probe=probe)
+    ends_at = time.monotonic() + 60
+    first = finder.find(ends_at)
+    finder.remember(first)
+    assert (Path(first).name, finder.location) == ("ttyUSB2", "1-1.2:1.2")
+    other = finder.prefer_other(ends_at)
+    assert other is not None
+    assert Path(other).name == "ttyUSB3"
+    assert Path(finder.find(ends_at)).name == "ttyUSB3"
+    # The way back is open, too: its first port is asked when this one fails.
+    assert finder.prefer_other(ends_at) is None
+    assert asked == ["ttyUSB3", "ttyUSB2"]

@@ -186,3 +186,39 @@ def test_stop_interrupts_the_wait_for_the_next_slot() -> None:
     assert sampler.stop(5)
 
     assert time.monotonic() - began < 4
+
+
+def rows_within(sink: FakeSink, count: int) -> list[Row]:
+    deadline = time.monotonic() + 60
+    while len(sink.rows) < count and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return sink.rows
+
+
+def test_a_hurried_reading_does_not_wait_for_its_slot_and_stands_for_the_time_since_the_last() -> None:
+    sink = FakeSink()
+    sampler = make_sampler(sink, {"boot": 1}, interval_s=3600)
+    sampler.start()
+    rows_within(sink, 1)
+
+    sampler.hurry()
+
+    rows = list(rows_within(sink, 2))
+    assert sampler.stop(5)
+    assert [row["slot_s"] for row in rows] == [3600, 1]
+
+
+def test_another_pace_counts_from_the_next_reading_on_and_ends_again() -> None:
+    sink = FakeSink()
+    sampler = make_sampler(sink, {"boot": 1}, interval_s=3600)
+    sampler.start()
+    rows_within(sink, 1)
+    sampler.change_pace(0.05)
+    sampler.hurry()
+    assert len(rows_within(sink, 5)) >= 5
+    sampler.change_pace(None)
+    sampler.hurry()
+    before = len(sink.rows)
+    time.sleep(0.5)
+    assert sampler.stop(5)
+    assert len(sink.rows) <= before + 3
