@@ -39,6 +39,7 @@ from agent.contract.catalogue import Row, Value
 from agent.contract.events import Event, Evidence
 from agent.errors import StoreUnusable
 from agent.language import N_, _
+from agent.pulse import Pulse
 
 if TYPE_CHECKING:
     from agent.buffer.salvage import LastSight, Salvage
@@ -52,6 +53,8 @@ NEARLY_DUE = 0.75
 PRUNE_EVERY_S = 3600.0
 SALVAGE_AGAIN_S = 60.0
 LOOK_EVERY_S = 20.0
+MENDING_LIMIT_S = 300.0
+"""So long it may take to open a file, which an upgrade copies, or to write all of it anew, on a slow card."""
 # A disk that comes and goes does not fill the queue of events.
 TELL_FAILING_EVERY_S = 600.0
 
@@ -101,7 +104,8 @@ class Store:
     many rows or marks held in RAM are committed at once. keep_days: how long sent rows are kept.
 
     epoch and boot are "" and 0 until the first opening succeeds. damaged_file: where an unreadable
-    file was moved, or None. failure: why the last write failed, None when it did not. All methods raise
+    file was moved, or None. failure: why the last write failed, None when it did not. pulse: shows that long
+    work gets on. All methods raise
     StoreUnusable when the database fails; a call at least RETRY_S later opens it again. The epoch
     changes only when a damaged file was replaced, and even then the seqs go on from the last one, so
     that a late mark cannot hit a row of the new epoch.
@@ -122,6 +126,7 @@ class Store:
         self.boot = 0
         self.damaged_file: Path | None = None
         self.failure: StoreUnusable | None = None
+        self.pulse = Pulse()
         self._max_bytes = max_bytes
         self._commit_interval_s = commit_interval_s
         self._commit_readings = commit_readings
@@ -630,6 +635,7 @@ class Store:
         return self._database
 
     def _open(self) -> None:
+        self.pulse.begins(MENDING_LIMIT_S)
         database = self._database = open_database(
             self.path,
             max_bytes=self._max_bytes,
@@ -639,6 +645,7 @@ class Store:
             check_log=not self.epoch,
             upgrade=self._upgrade_wanted,
             condemned=self._condemned,
+            at_work=self.pulse.goes_on,
         )
         if database.damaged_file:
             self._note_damaged_file(database.damaged_file)
@@ -705,6 +712,7 @@ class Store:
 
     def _bring_back(self, database: Database, watch: file_watch.FileWatch, found: str) -> None:
         """Put what the open connection reaches back under its name."""
+        self.pulse.begins(MENDING_LIMIT_S)
         if found != self._astray:
             self._astray = found
             log.error(_(_ASTRAY[found]).format(path=self.path))

@@ -16,6 +16,7 @@ from agent.language import _
 from agent.link.detector import Change, Detector
 from agent.link.probe import NO_ADDRESS, TIMEOUT_S, Outcome, Target, probe
 from agent.link.slot_figures import Probed, slot_figures
+from agent.pulse import Pulse
 
 log = logging.getLogger("sinyal.link")
 
@@ -132,6 +133,8 @@ class Prober:
         self._said_dead: frozenset[int] = frozenset()
         self._bytes = 0
         self._stop = threading.Event()
+        self._roused = threading.Event()
+        self.pulse = Pulse()
         self._thread = threading.Thread(target=self._work, name="prober", daemon=True)
         self.how = ""
         """`icmp` or `tcp`: how the last probe was made."""
@@ -150,6 +153,11 @@ class Prober:
     def ask_to_stop(self) -> None:
         """Send no further probe; one under way ends by itself."""
         self._stop.set()
+        self._roused.set()
+
+    def probe_now(self) -> None:
+        """Probe at once instead of when the next probe is due; any thread."""
+        self._roused.set()
 
     def stop(self, timeout_s: float) -> None:
         """Ask to stop, and wait so long for it."""
@@ -195,9 +203,10 @@ class Prober:
     def _work(self) -> None:
         turn = 0
         next_at_s = boot_clock_s()
-        while not self._stop.wait(max(0.0, next_at_s - boot_clock_s())):
+        while not self._stop_comes_before(next_at_s):
             began_s = boot_clock_s()
             try:
+                self.pulse.begins()
                 is_frequent = self._may_probe() and self._round(turn)
             except Exception:  # the edge of the thread: probing must go on
                 log.exception(_("unexpected fault while probing the link; the next probe goes on"))
@@ -205,6 +214,15 @@ class Prober:
             turn = (turn + 1) % PROBES_A_SLOT
             pause_s = self._suspect_interval_s if is_frequent else self._interval_s / PROBES_A_SLOT
             next_at_s = max(began_s + pause_s, boot_clock_s())
+        self.pulse.ends()
+
+    def _stop_comes_before(self, moment_s: float) -> bool:
+        """Wait until `moment_s`, or less when a probe is wanted now; return whether the stop has come."""
+        left_s = max(0.0, moment_s - boot_clock_s())
+        self.pulse.rests(left_s)
+        self._roused.wait(left_s)
+        self._roused.clear()
+        return self._stop.is_set()
 
     def _round(self, turn: int) -> bool:
         """Probe one target, or all when something is wrong; return whether the next round shall be soon."""
@@ -219,6 +237,7 @@ class Prober:
             if self._stop.is_set():
                 return False
         self._say_dead()
+        self.pulse.begins()
         self._watch.tick(boot_clock_s(), is_down=detector.is_down)
         return detector.is_suspect or detector.is_down
 
@@ -228,6 +247,7 @@ class Prober:
         return alive_first[_ORDER[turn] % len(alive_first)]
 
     def _probe(self, target: int) -> Change | None:
+        self.pulse.begins()
         address = self.addresses.of(target)
         sent_s = boot_clock_s()
         if address:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from agent.contract.catalogue import Catalogue, Row
 from agent.errors import StoreUnusable
 from agent.language import _
+from agent.pulse import Pulse
 
 log = logging.getLogger("sinyal.sampler")
 
@@ -83,6 +84,7 @@ class Sampler:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="sampler", daemon=True)
         self.health = SamplerHealth()
+        self.pulse = Pulse()
 
     def start(self) -> None:
         """Begin: the first reading is taken at once."""
@@ -117,15 +119,18 @@ class Sampler:
             except Exception:  # the edge of the loop: a reading must follow the next slot, whatever happened
                 log.exception(_("unexpected fault while taking a reading; the next slot goes on"))
             slot = max(slot + 1, int((time.monotonic() - began) / self._interval_s))
+        self.pulse.ends()
 
     def _stop_comes_before(self, moment: float) -> bool:
         """Wait until `moment`, offering what waits in memory; return whether the stop comes first."""
         while (left_s := moment - time.monotonic()) > RETRY_S and self._ring:
+            self.pulse.rests(RETRY_S)
             if self._stop.wait(RETRY_S):
                 return True
             self._store_waiting()
             if not self._ring:
                 self._taken()
+        self.pulse.rests(max(0.0, left_s))
         return self._stop.wait(max(0.0, left_s))
 
     def take_one(self) -> None:
@@ -146,6 +151,7 @@ class Sampler:
         self._taken()
 
     def _ask(self, collector: Collector) -> Mapping[str, object]:
+        self.pulse.begins()
         try:
             reading = collector.collect()
         except Exception:  # one broken collector costs its own fields, never the reading
@@ -164,6 +170,7 @@ class Sampler:
 
     def _store_waiting(self) -> None:
         while self._ring and not self._stop_asked_and_stuck():
+            self.pulse.begins()
             try:
                 seq = self._sink.append(self._ring[0])
             except StoreUnusable as problem:
