@@ -5,17 +5,17 @@ BIN := .venv/bin
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench soak lock translations docs format clean
+.PHONY: help run test check bench soak test-platform lock translations docs format clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/.demo ## a simulated gateway end to end: modem, agent, broker, live view (Ctrl-C ends it)
 	@$(BIN)/sinyal demo $(ARGS)
 
 test: .venv/.dev ## all tests, with everything they need (real mosquitto included)
 	@sh .ci/system-packages test
-	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "not soak and not platform" -n 2 --dist loadfile $(ARGS)
 
 check: .venv/.dev ## format, lint, types, import layers, shell, dead code, translations, generated documents
 	@sh .ci/check $(BIN)
@@ -27,6 +27,10 @@ bench: .venv/.dev ## the numbers: bytes, microseconds, memory, rows a second, ea
 soak: .venv/.dev ## the long fault campaigns
 	@sh .ci/system-packages test
 	$(BIN)/python -m pytest -m soak --timeout=3600 $(ARGS)
+
+test-platform: .venv/.dev ## whole operating systems: systemd as PID 1 (User-Mode Linux); says loudly what it cannot do
+	@sh .ci/system-packages platform
+	$(BIN)/python -m pytest -m platform -rs $(ARGS)
 
 format: .venv/.dev ## put the code in its format
 	$(BIN)/ruff format .
