@@ -5,10 +5,10 @@ BIN := .venv/bin
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench soak browser lock translations docs format clean
+.PHONY: help run test check bench soak browser test-platform lock translations docs format clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/.demo ## a simulated gateway end to end: modem, agent, broker, live view (Ctrl-C ends it)
 	@$(BIN)/sinyal demo $(ARGS)
@@ -31,6 +31,9 @@ soak: .venv/.dev ## the long fault campaigns
 browser: .venv/.dev ## the village page in a real browser: small phones, a sheet of A4
 	@sh .ci/system-packages browser
 	$(BIN)/python -m pytest -m browser $(ARGS)
+test-platform: .venv/.dev ## whole operating systems: systemd as PID 1 (User-Mode Linux); says loudly what it cannot do
+	@sh .ci/system-packages platform
+	$(BIN)/python -m pytest -m platform -rs $(ARGS)
 
 format: .venv/.dev ## put the code in its format
 	$(BIN)/ruff format .

@@ -23,7 +23,7 @@ from agent.language import _
 
 log = logging.getLogger("sinyal.buffer")
 
-START_S = 60.0
+START_S = 40.0
 CALL_S = 5.0
 # Once a call has waited in vain, the next ones look only whether the disk is back.
 HUNG_CALL_S = 0.1
@@ -68,6 +68,7 @@ class Keeper:
             commit_readings=commit_readings,
             keep_days=keep_days,
         )
+        self.pulse = self._store.pulse
         self._calls: queue.Queue[_Call[Any] | None] = queue.Queue(WAITING_CALLS)
         # A daemon thread: a disk that hangs in a write must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name="buffer", daemon=True)
@@ -223,6 +224,7 @@ class Keeper:
 
     def _run(self) -> None:
         while (call := self._next_call()) is not None:
+            self.pulse.begins()
             try:
                 reply = call.ask(self._store)
             except Exception as failure:  # noqa: BLE001 -- belongs to the one who asked; this thread lives on
@@ -232,6 +234,7 @@ class Keeper:
             call.replies.put(reply)
             self._tell_of_events()
         held = self._store.held
+        self.pulse.ends()
         try:
             self._store.close()
         except StoreUnusable as failure:
@@ -259,8 +262,13 @@ class Keeper:
             return _Call(_salvage)
         self._passed_over += salvage_s == 0
         due = [seconds for seconds in (commit_s, look_s, salvage_s) if seconds is not None]
+        wait_s = min(due, default=None)
+        if wait_s is None:
+            self.pulse.ends()  # until somebody asks
+        else:
+            self.pulse.rests(wait_s)
         try:
-            return self._calls.get(timeout=min(due, default=None))
+            return self._calls.get(timeout=wait_s)
         except queue.Empty:
             if commit_s == min(due):
                 return _Call(Store.commit)

@@ -6,6 +6,7 @@ import os
 import re
 import sqlite3
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +26,9 @@ FILE_MODE = 0o640
 
 LOOKS = 3
 """So often damage must be found before a file is moved aside for it."""
+
+SHOWN_EVERY_STEPS = 50_000
+"""Steps of SQLite's machine from one sign of life to the next: some milliseconds."""
 
 _NO_SUCH_DATABASE = (
     sqlite3.SQLITE_ERROR,
@@ -85,12 +89,14 @@ def open_database(
     check_log: bool,
     upgrade: bool,
     condemned: str = "",
+    at_work: Callable[[], None] | None = None,
 ) -> Database:
     """Open the database at `path`, or make a new one; a damaged file is first moved aside.
 
     check: read the whole file for damage, after an unclean stop. check_log: look whether the end of its log
     may be lost, wanted when nobody knows which seqs were given. upgrade: add the columns that only the
-    catalogue has. condemned: why the file is to be moved aside unseen, "" if it is not.
+    catalogue has. condemned: why the file is to be moved aside unseen, "" if it is not. at_work: called
+    again and again while the connection works; it must not raise.
     Raises sqlite3.Error or OSError, and leaves nothing open then.
     """
     boot_id = _read_boot_id(boot_id_file)
@@ -98,18 +104,25 @@ def open_database(
     try:
         if condemned:
             raise Damaged(condemned, move_aside(path))  # noqa: TRY301 -- goes the way of all damage
-        return _open(path, max_bytes, boot_id, check=check, check_log=check_log, upgrade=upgrade)
+        return _open(path, max_bytes, boot_id, at_work, check=check, check_log=check_log, upgrade=upgrade)
     except Damaged as damage:
         text = _("The reading database was damaged ({reason}); it is kept as {file}, a new one begins")
         # SQLite quotes what it found, which can be a whole page of garbage.
         reason = " ".join(str(damage).split())[:REASON_CHARACTERS]
         log.error("%s", text.format(reason=reason, file=damage.moved_to))  # noqa: TRY400 -- a sentence
-        fresh = _open(path, max_bytes, boot_id, check=False, check_log=False, upgrade=False)
+        fresh = _open(path, max_bytes, boot_id, at_work, check=False, check_log=False, upgrade=False)
         return replace(fresh, damaged_file=damage.moved_to)
 
 
 def _open(
-    path: Path, max_bytes: int, boot_id: str, *, check: bool, check_log: bool, upgrade: bool
+    path: Path,
+    max_bytes: int,
+    boot_id: str,
+    at_work: Callable[[], None] | None,
+    *,
+    check: bool,
+    check_log: bool,
+    upgrade: bool,
 ) -> Database:
     if file_bytes(log_file(path)) and not file_bytes(path):
         # SQLite would take this for a new database and delete the log, which may hold readings.
@@ -117,6 +130,7 @@ def _open(
     new = not file_bytes(path)
     _make_file(path)
     connection = sqlite3.connect(path, timeout=schema.LOCK_WAIT_S, isolation_level=None)
+    connection.set_progress_handler(at_work, SHOWN_EVERY_STEPS)
     # A flipped bit in a text costs its character, not every row behind.
     connection.text_factory = _decode
     try:
@@ -153,7 +167,7 @@ def _open(
         raise Damaged(str(error), moved_to) from error
     connection.close()
     upgrade_in_child(path)
-    opened = _open(path, max_bytes, boot_id, check=False, check_log=False, upgrade=False)
+    opened = _open(path, max_bytes, boot_id, at_work, check=False, check_log=False, upgrade=False)
     return replace(opened, lacks_commits=lacks_commits)
 
 

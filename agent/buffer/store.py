@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from agent.buffer.event_log import EventLog
 from agent.buffer.faults import primary_code
@@ -36,9 +36,7 @@ from agent.contract.catalogue import Row, Value
 from agent.contract.events import Event, Evidence
 from agent.errors import StoreUnusable
 from agent.language import _
-
-if TYPE_CHECKING:
-    pass
+from agent.pulse import Pulse
 
 log = logging.getLogger("sinyal.buffer")
 
@@ -83,9 +81,10 @@ class Store:
     many rows or marks held in RAM are committed at once. keep_days: how long sent rows are kept.
 
     epoch and boot are "" and 0 until the first opening succeeds. file: the file itself, why it fails and
-    what is done about it (store_file.py). All methods raise StoreUnusable when the database fails; a call
-    at least RETRY_S later opens it again. The epoch changes only when a damaged file was replaced, and even
-    then the seqs go on from the last one, so that a late mark cannot hit a row of the new epoch.
+    what is done about it (store_file.py). pulse: shows that long work gets on. All methods raise
+    StoreUnusable when the database fails; a call at least RETRY_S later opens it again. The epoch changes
+    only when a damaged file was replaced, and even then the seqs go on from the last one, so that a late
+    mark cannot hit a row of the new epoch.
     """
 
     def __init__(
@@ -101,7 +100,8 @@ class Store:
         self.path = path
         self.epoch = ""
         self.boot = 0
-        self.file = StoreFile(path, self, max_bytes=max_bytes, boot_id_file=boot_id_file)
+        self.pulse = Pulse()
+        self.file = StoreFile(path, self, max_bytes=max_bytes, boot_id_file=boot_id_file, pulse=self.pulse)
         self._commit_interval_s = commit_interval_s
         self._commit_readings = commit_readings
         self._keep_days = keep_days

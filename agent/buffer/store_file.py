@@ -25,6 +25,7 @@ from agent.buffer.schema import wanted_columns
 from agent.contract.events import Evidence
 from agent.errors import StoreUnusable
 from agent.language import N_, _
+from agent.pulse import Pulse
 
 if TYPE_CHECKING:
     from agent.buffer.salvage import LastSight, Salvage
@@ -34,6 +35,8 @@ log = logging.getLogger("sinyal.buffer")
 RETRY_S = 5.0
 SALVAGE_AGAIN_S = 60.0
 LOOK_EVERY_S = 20.0
+MENDING_LIMIT_S = 300.0
+"""So long it may take to open a file, which an upgrade copies, or to write all of it anew, on a slow card."""
 # A disk that comes and goes does not fill the queue of events.
 TELL_FAILING_EVERY_S = 600.0
 
@@ -81,19 +84,23 @@ class Contents(Protocol):
 class StoreFile:
     """The one connection to a database file, and what is to be done when there is none; for one thread only.
 
-    path: the file, in an existing folder. max_bytes: limit for the file with its log.
+    path: the file, in an existing folder. max_bytes: limit for the file with its log. pulse: shows that long
+    work gets on.
 
     damaged_file: where an unreadable file was moved, or None. failure: why the last access failed, None
     when it did not. What fails raises StoreUnusable; a call at least RETRY_S later tries again.
     """
 
-    def __init__(self, path: Path, contents: Contents, *, max_bytes: int, boot_id_file: Path) -> None:
+    def __init__(
+        self, path: Path, contents: Contents, *, max_bytes: int, boot_id_file: Path, pulse: Pulse
+    ) -> None:
         self.path = path
         self.damaged_file: Path | None = None
         self.failure: StoreUnusable | None = None
         self._contents = contents
         self._max_bytes = max_bytes
         self._boot_id_file = boot_id_file
+        self._pulse = pulse
 
         self._database: Database | None = None
         self._open_again_at = 0.0
@@ -244,6 +251,7 @@ class StoreFile:
     # ---- opening, failing, opening again ----
 
     def _open(self) -> None:
+        self._pulse.begins(MENDING_LIMIT_S)
         database = self._database = open_database(
             self.path,
             max_bytes=self._max_bytes,
@@ -253,6 +261,7 @@ class StoreFile:
             check_log=not self._contents.counted_epoch,
             upgrade=self._upgrade_wanted,
             condemned=self._condemned,
+            at_work=self._pulse.goes_on,
         )
         if database.damaged_file:
             self._note_damaged_file(database.damaged_file)
@@ -305,6 +314,7 @@ class StoreFile:
 
     def _bring_back(self, database: Database, watch: file_watch.FileWatch, found: str) -> None:
         """Put what the open connection reaches back under its name."""
+        self._pulse.begins(MENDING_LIMIT_S)
         if found != self._astray:
             self._astray = found
             log.error(_(_ASTRAY[found]).format(path=self.path))

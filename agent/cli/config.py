@@ -1,4 +1,4 @@
-"""`sinyal config check|show|set`: is the configuration fine, what is in force, change a key."""
+"""`sinyal config check|show|set|import-uci`: is the configuration fine, what is in force, change a key."""
 
 import argparse
 import json
@@ -35,9 +35,9 @@ ORIGINS = {"default": N_("default"), "file": N_("file"), "environment": N_("envi
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add check, show and set; each takes the options that `parser` has so far, too."""
+    """Add the actions; each takes the options that `parser` has so far, too."""
     options = argparse.ArgumentParser(add_help=False, parents=[parser])
-    actions = parser.add_subparsers(dest="action", required=True, metavar="check|show|set")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="check|show|set|import-uci")
 
     def add_action(name: str, summary: str, example: str) -> argparse.ArgumentParser:
         return actions.add_parser(
@@ -62,11 +62,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=_("KEY VALUE"),
         help=_("a key such as readings.interval_s and its value; addresses as a:1,b:2; - asks for a secret"),
     )
+    take = add_action(
+        "import-uci",
+        _("on OpenWrt: write the file anew from /etc/config/sinyal"),
+        "sinyal config import-uci --check",
+    )
+    take.add_argument("--check", action="store_true", help=_("only say whether it is fine"))
 
 
 def run(args: argparse.Namespace) -> int:
     """Do what `args.action` names; return the exit code."""
-    return {"check": _check, "show": _show, "set": _set}[args.action](args)
+    actions = {"check": _check, "show": _show, "set": _set, "import-uci": _import_uci}
+    return actions[args.action](args)
+
+
+def _import_uci(args: argparse.Namespace) -> int:
+    # Only OpenWrt has a use for it.
+    from agent.config.uci import MAX_BYTES, UCI_FILE, import_options
+
+    if sys.stdin.isatty():
+        raise UsageMistake(
+            _("the options of {file} are expected on stdin").format(file=UCI_FILE),
+            _("use what gives them: /etc/init.d/sinyal check"),
+        )
+    file = config_path(args.configuration.named, os.environ)
+    content = sys.stdin.buffer.read(MAX_BYTES + 1)
+    try:
+        changed = import_options(content, file, os.environ, check_only=args.check)
+    except ConfigMistakes as refused:
+        if len(refused.mistakes) > 1:
+            _note(refused.mistakes)
+        raise
+    if args.check:
+        print(_("configuration is fine: {file}").format(file=UCI_FILE))
+    elif changed:
+        print(_("{file} is written anew").format(file=one_line(str(file))))
+    return 0
 
 
 def _check(args: argparse.Namespace) -> int:

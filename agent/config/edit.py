@@ -53,6 +53,32 @@ def set_keys(file: Path, wanted: Mapping[str, str], environment: Mapping[str, st
             return _change_file(file, target, values, environment)
 
 
+def put_in_place(file: Path, text: str, environment: Mapping[str, str], *, mode: int, group: int) -> None:
+    """Make `text`, which is checked already, the configuration file; mode and group are for a new one.
+
+    Locked, written and kept beside as by `set_keys`; raises NoPermission or SinyalError.
+    """
+    with _disk_faults_told(file):
+        target = file.resolve()
+        with _only_editor(target.parent):
+            try:
+                like = target.stat()
+            except FileNotFoundError:
+                like = os.stat_result((mode, 0, 0, 0, os.getuid(), group, 0, 0, 0, 0))
+            else:
+                _keep_last_good(file, target, like, environment)
+            _replace(target, text, like)
+
+
+def _keep_last_good(file: Path, target: Path, like: os.stat_result, environment: Mapping[str, str]) -> None:
+    try:
+        text = read_text(file)
+        build_config(parse_toml(text, file), file, environment)
+    except ConfigMistake:
+        return
+    _replace(target.with_name(target.name + LAST_GOOD_SUFFIX), text, like)
+
+
 def _change_file(
     file: Path, target: Path, values: Mapping[str, str], environment: Mapping[str, str]
 ) -> list[Change]:

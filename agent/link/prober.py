@@ -15,6 +15,7 @@ from agent.language import _
 from agent.link.detector import Change, Detector
 from agent.link.probe import NO_ADDRESS, TIMEOUT_S, Outcome, Target, probe
 from agent.link.slot_figures import Probed, slot_figures
+from agent.pulse import Pulse
 from agent.uplink_socket import is_address, lookup_bytes
 
 log = logging.getLogger("sinyal.link")
@@ -133,6 +134,8 @@ class Prober:
         self._said_dead: frozenset[int] = frozenset()
         self._bytes = 0
         self._stop = threading.Event()
+        self._roused = threading.Event()
+        self.pulse = Pulse()
         self._thread = threading.Thread(target=self._work, name="prober", daemon=True)
         self.how = ""
         """`icmp` or `tcp`: how the last probe was made."""
@@ -151,6 +154,11 @@ class Prober:
     def ask_to_stop(self) -> None:
         """Send no further probe; one under way ends by itself."""
         self._stop.set()
+        self._roused.set()
+
+    def probe_now(self) -> None:
+        """Probe at once instead of when the next probe is due; any thread."""
+        self._roused.set()
 
     def stop(self, timeout_s: float) -> None:
         """Ask to stop, and wait so long for it."""
@@ -196,9 +204,10 @@ class Prober:
     def _work(self) -> None:
         turn = 0
         next_at_s = boot_clock_s()
-        while not self._stop.wait(max(0.0, next_at_s - boot_clock_s())):
+        while not self._stop_comes_before(next_at_s):
             began_s = boot_clock_s()
             try:
+                self.pulse.begins()
                 rarer = self._rarer()
                 self._slower = max(rarer, 1.0)
                 is_frequent = self._round(turn) if rarer else self._look_for_free()
@@ -208,6 +217,15 @@ class Prober:
             turn = (turn + 1) % PROBES_A_SLOT
             pause_s = self._suspect_interval_s if is_frequent else self._interval_s / PROBES_A_SLOT
             next_at_s = max(began_s + pause_s * self._slower, boot_clock_s())
+        self.pulse.ends()
+
+    def _stop_comes_before(self, moment_s: float) -> bool:
+        """Wait until `moment_s`, or less when a probe is wanted now; return whether the stop has come."""
+        left_s = max(0.0, moment_s - boot_clock_s())
+        self.pulse.rests(left_s)
+        self._roused.wait(left_s)
+        self._roused.clear()
+        return self._stop.is_set()
 
     def _round(self, turn: int) -> bool:
         """Probe one target, or all when something is wrong; return whether the next round shall be soon."""
@@ -222,6 +240,7 @@ class Prober:
             if self._stop.is_set():
                 return False
         self._say_dead()
+        self.pulse.begins()
         self._watch.tick(boot_clock_s(), is_down=detector.is_down)
         return detector.is_suspect or detector.is_down
 
@@ -247,6 +266,7 @@ class Prober:
         return alive_first[_ORDER[turn] % len(alive_first)]
 
     def _probe(self, target: int) -> Change | None:
+        self.pulse.begins()
         address = self.addresses.of(target)
         sent_s = boot_clock_s()
         if address:

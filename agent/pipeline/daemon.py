@@ -50,8 +50,10 @@ from agent.pipeline.snapshot import DaemonLock, shown_link, shown_queue, write_s
 from agent.pipeline.state_lock import StateLock
 from agent.pipeline.steady_forwarder import SteadyForwarder
 from agent.pipeline.stop_signal import StopSignal
+from agent.pipeline.system_events import SystemEvents
 from agent.pipeline.technician import Technician
 from agent.pipeline.true_clock import TrueClock
+from agent.pipeline.watchdog import Watchdog, put_off_alarm, systemd_of_process
 from agent.publish.forwarder import OVER_BUDGET, Forwarder
 from agent.publish.problems import CLONED_BOARD, LinkProblem
 
@@ -71,6 +73,15 @@ STOP_SAMPLER_S = 0.5
 STOP_CONTROL_S = 0.5
 STOP_LINK_S = 0.2
 """Parts of the five seconds in which SIGTERM must end everything (contract, section 2)."""
+
+STOP_ALARM_S = 30.0
+"""A stop that hangs in spite of them is cut short: systemd and procd wait longer than this for nobody."""
+
+MODEM_LOOKS_S = (0.0, 5.0, 15.0)
+"""Pauses before each look for a modem that has just been plugged in: its ports appear before it answers."""
+
+CLOCK_LOOKS_S = (0.0, 5.0, 20.0)
+"""Pauses before each look at a clock that was set: the kernel may call it synchronised a little later."""
 
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8  # both: mallopt(3)
@@ -156,6 +167,16 @@ class Daemon:
             cut_modem=self._box.cut_modem if self._box.has_relay else None,
             reboot=lambda: self._end_with("reboot"),
         )
+        self._events = SystemEvents(
+            {
+                "uplink-up": ((0.0, self._on_uplink_up),),
+                "time-synced": tuple((pause_s, self._on_time_synced) for pause_s in CLOCK_LOOKS_S),
+                "modem-removed": ((0.0, self._modem_answers),),
+                # Written down; what a button does is a role of the configuration.
+                **dict.fromkeys(("button-short", "button-long", "button-very-long"), ()),
+                "modem-added": tuple((pause_s, self._modem_answers) for pause_s in MODEM_LOOKS_S),
+            }
+        )
         shown = Shown(self._shown_now, self._last_reading, self._show)
         self._control = ControlServer(
             config.paths.runtime,
@@ -166,6 +187,7 @@ class Daemon:
                     **self._measuring.answerers(),
                     **link_answerers(self._keeper, self._link),
                     **self._box.answerers(),
+                    **self._events.answerers(),
                     **page_answerers(self._keeper, self._corrector),
                     **aim_answerers(self._keeper),
                     **sending_answerers(self._keeper, self._forwarder, self._pause, shown),
@@ -190,6 +212,15 @@ class Daemon:
             catalogue(),
             interval_s=config.readings.interval_s,
             taken=self._on_reading,
+        )
+        self._watchdog = Watchdog(
+            {
+                "sampler": self._sampler.pulse,
+                "prober": self._link.prober.pulse,
+                "keeper": self._keeper.pulse,
+            },
+            systemd_of_process(),
+            left_behind=self._forwarder.left_behind,
         )
 
     def _make_forwarder(self) -> Forwarder:
@@ -249,8 +280,12 @@ class Daemon:
         self._box.start()
         self._link.start()
         self._sampler.start()
+        self._watchdog.begin()
         code = 0
         while not self._stop.wait(LOOK_AFTER_S):
+            if not self._watchdog.all_well():
+                code = 1
+                break
             _give_back_memory()
             if not self._forwarding:
                 self._open_database()
@@ -320,6 +355,7 @@ class Daemon:
         """Open the database and begin forwarding; until that works readings wait in the sampler's memory."""
         try:
             self._keeper.start()
+            put_off_alarm()
             self._measuring.ledger.load()
         except StoreUnusable:
             # The sampler says so, once, when it meets the same failure.
@@ -420,8 +456,26 @@ class Daemon:
         age_s = None if taken_at is None else round(time.monotonic() - taken_at, 1)
         return {"reading": health.last_row, "age_s": age_s}
 
+    def _on_uplink_up(self) -> None:
+        self._link.prober.probe_now()
+        self._forwarder.hurry()
+
+    def _on_time_synced(self) -> bool:
+        """Read the clocks, and send what waited for the time; return whether the clock can be believed."""
+        self._clock.collect()
+        if self._clock.is_trusted:
+            # Certificates that seemed out of their time are not, and readings go out with their true time.
+            self._forwarder.hurry()
+        return self._clock.is_trusted
+
+    def _modem_answers(self) -> bool:
+        """Look for the modem at its port, old or new; return whether it answers."""
+        return self._modem.look().fields.get("modem_state") in ("ok", "restarted")
+
     def _shut_down(self) -> None:
         log.info(_("stopping"))
+        self._watchdog.end(STOP_ALARM_S)
+        self._events.stop()
         self._control.ask_to_stop()
         self._page.close()
         self._sampler.ask_to_stop()
@@ -452,6 +506,8 @@ def run_daemon(config: Config, *, file: Path) -> int:
             _("{file}: gateway.id is empty; the agent must know which gateway it is").format(file=file),
             _("sinyal config set gateway.id NAME"),
         )
+    # A disk that hangs may hold us before there is anything to watch.
+    put_off_alarm()
     _make_folder(config.paths.state, may_be_read_only=True)
     _make_folder(config.paths.runtime)
     _keep_one_arena()

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from agent.contract.catalogue import Catalogue, Row
 from agent.errors import StoreUnusable
 from agent.language import _
+from agent.pulse import Pulse
 
 log = logging.getLogger("sinyal.sampler")
 
@@ -90,6 +91,7 @@ class Sampler:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="sampler", daemon=True)
         self.health = SamplerHealth()
+        self.pulse = Pulse()
 
     def start(self) -> None:
         """Begin: the first reading is taken at once."""
@@ -137,6 +139,7 @@ class Sampler:
             if is_early or interval_s != self._interval_s:
                 began, slot, interval_s = started, 0, self._interval_s
             slot = max(slot + 1, int((time.monotonic() - began) / interval_s))
+        self.pulse.ends()
 
     def _stop_comes_before(self, moment: float) -> bool:
         """Wait until `moment`, offering what waits in memory; return whether the stop comes first.
@@ -155,6 +158,7 @@ class Sampler:
 
     def _rings(self, timeout_s: float) -> bool:
         """Wait; return whether it was cut short by the stop or by a reading that is wanted at once."""
+        self.pulse.rests(timeout_s)
         if self._bell.wait(timeout_s):
             self._bell.clear()
         return self._stop.is_set() or self._is_hurried
@@ -185,6 +189,7 @@ class Sampler:
         return min(round(self._interval_s), max(1, round(now - before)))
 
     def _ask(self, collector: Collector) -> Mapping[str, object]:
+        self.pulse.begins()
         try:
             reading = collector.collect()
         except Exception:  # one broken collector costs its own fields, never the reading
@@ -203,6 +208,7 @@ class Sampler:
 
     def _store_waiting(self) -> None:
         while self._ring and not self._stop_asked_and_stuck():
+            self.pulse.begins()
             try:
                 seq = self._sink.append(self._ring[0])
             except StoreUnusable as problem:

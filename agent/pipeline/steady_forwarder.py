@@ -14,7 +14,7 @@ from agent.publish.problems import LinkProblem
 
 log = logging.getLogger("sinyal.publish")
 
-HANGS_AFTER_S = 60.0
+HANGS_AFTER_S = 50.0
 """A forwarder shows a turn every ten seconds, but while a name server or a connect keeps it waiting."""
 
 
@@ -38,6 +38,7 @@ class SteadyForwarder:
         self._forwarder = make()
         self._started = False
         self._before = self._forwarder.health()
+        self._hanging: list[Forwarder] = []
         self.rebuilt = 0
         """How often another one had to begin."""
 
@@ -60,6 +61,15 @@ class SteadyForwarder:
     def send_now(self) -> None:
         """Let the readings gathered so far go at once."""
         self._forwarder.send_now()
+
+    def hurry(self) -> None:
+        """Try now what a pause has put off: the uplink, or the clock, has just become good."""
+        self._forwarder.hurry()
+
+    def left_behind(self) -> int:
+        """Return how many have been replaced and still hang."""
+        self._hanging = [one for one in self._hanging if one.is_alive()]
+        return len(self._hanging)
 
     def health(self) -> LinkHealth:
         """Return how the connection is doing, counted from the start of the process."""
@@ -90,6 +100,7 @@ class SteadyForwarder:
         self._before = self.health()
         # One that hangs ends by itself when it is let go, and touches no row then.
         self._forwarder.stop(0.0)
+        self._hanging.append(self._forwarder)
         self._forwarder = self._make()
         self.rebuilt += 1
         self._forwarder.start()

@@ -70,6 +70,7 @@ class TrueClock:
         self._store = store
         self._ask_modem = ask_modem
         self._lock = threading.Lock()
+        self._turn = threading.Lock()
         self._best: tuple[float, str] | None = None
         self._rival: tuple[float, float] | None = None
         self._untold: tuple[float, str] | None = None
@@ -92,7 +93,12 @@ class TrueClock:
         """Return ts and ts_quality by the best clock there is, uptime_s, and clock_offset_s.
 
         clock_offset_s (true time less system clock, s) is there while the system clock is known to be off.
+        Any thread, one after the other.
         """
+        with self._turn:
+            return self._collect()
+
+    def _collect(self) -> Mapping[str, Value]:
         reading = self._clocks.collect()
         wall_base_s = reading.ts - reading.uptime_s
         self._watch(wall_base_s, reading.ts_quality)

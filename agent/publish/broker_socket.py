@@ -93,6 +93,16 @@ class BrokerSocket:
         """Return whether TLS went on from an earlier connection, which saves the certificates."""
         return isinstance(self._sock, ssl.SSLSocket) and bool(self._sock.session_reused)
 
+    def has_its_address(self) -> bool:
+        """Return whether the board still has the address of our end; asks no network."""
+        try:
+            host = self._sock.getsockname()[0]
+            with socket.socket(self._sock.family, socket.SOCK_DGRAM) as tried:
+                tried.bind((host, 0))
+        except OSError:
+            return False
+        return True
+
     def wire_bytes(self) -> int:
         """Return the bytes this connection has cost so far, both ways, headers and repeats included."""
         if self._final_wire_bytes is not None:

@@ -13,6 +13,7 @@ from typing import Literal
 from agent.config.model import BrokerConfig, PublishConfig
 from agent.errors import SinyalError
 from agent.language import _
+from agent.publish import problems
 from agent.publish.backoff import STARTUP_DELAY_BEFORE_S, Backoff, uniform_s
 from agent.publish.delivery import Counters, Delivery, status_payload
 from agent.publish.memory import Memory
@@ -28,6 +29,9 @@ log = logging.getLogger("sinyal.publish")
 
 STABLE_S = 30.0
 """A connection that lives so long has proved itself: the waits begin small again."""
+
+HURRY_SPREAD_S = 4.0
+"""Within this time after `hurry` the connection is tried."""
 
 LONGEST_TURN_S = 10.0
 """The thread shows at least so often that it turns, but for a name server or a TCP connection that hangs."""
@@ -130,6 +134,7 @@ class Forwarder:
         self._ordered = 0
         self._last_turn = time.monotonic()
         self._stopping = threading.Event()
+        self._roused = threading.Event()
         self._deadline = 0.0
         self._wake: tuple[socket.socket, socket.socket] | None = None
         self._thread = threading.Thread(target=self._run, name="forwarder", daemon=True)
@@ -154,6 +159,7 @@ class Forwarder:
         """
         self._deadline = time.monotonic() + max(timeout_s - _MARGIN_S, 0.0)
         self._stopping.set()
+        self._roused.set()
         self._nudge()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
@@ -169,6 +175,17 @@ class Forwarder:
     def send_now(self) -> None:
         """Let the readings gathered so far go at once, not when the batch is full or its time has come."""
         self._ordered += 1
+        self._nudge()
+
+    def hurry(self) -> None:
+        """Say that the uplink, or the clock, has just become good: what is unsent goes out now.
+
+        A pause before the next connection ends within HURRY_SPREAD_S; a connection that has lost its address
+        to a new uplink ends at once.
+        """
+        self._backoff.reset()
+        self._announced += 1
+        self._roused.set()
         self._nudge()
 
     def is_alive(self) -> bool:
@@ -212,16 +229,25 @@ class Forwarder:
                 self._connect_and_deliver()
             except Exception as error:  # noqa: BLE001 -- the edge of the thread: forwarding must go on
                 self._note_fault(error)
-            self._pause(self._backoff.next_s())
+            self._pause(self._backoff.next_s(), may_be_short=True)
 
-    def _pause(self, pause_s: float) -> None:
-        """Wait, showing now and then that the thread lives; ends early only to stop."""
+    def _pause(self, pause_s: float, *, may_be_short: bool = False) -> None:
+        """Wait, showing now and then that the thread lives; ends early to stop, and to hurry where it may."""
         until = time.monotonic() + pause_s
         while (left_s := until - time.monotonic()) > 0:
             self._last_turn = time.monotonic()
-            if self._stopping.wait(min(left_s, LONGEST_TURN_S)):
+            self._roused.wait(min(left_s, LONGEST_TURN_S))
+            if self._stopping.is_set():
                 return
+            if self._take_hurry() and may_be_short:
+                # A cell that comes back brings all its gateways with it.
+                until = min(until, time.monotonic() + uniform_s(HURRY_SPREAD_S))
         self._last_turn = time.monotonic()
+
+    def _take_hurry(self) -> bool:
+        was_roused = self._roused.is_set()
+        self._roused.clear()
+        return was_roused
 
     def _startup_delay_s(self) -> float:
         """Return how long to wait before the first connection: a whole district boots after a blackout."""
@@ -299,6 +325,8 @@ class Forwarder:
                 self._last_turn = time.monotonic()
                 self._show("connected", connection)
                 delivery.work(self._wake[0])
+                if self._take_hurry() and not connection.has_its_address():
+                    raise problems.LOST.problem(connection.address, _("the uplink has changed"))
                 if time.monotonic() >= stable_at:
                     stable_at = float("inf")
                     self._note_stable(connection.address)

@@ -343,6 +343,10 @@ class Connection:
         # The last words: what nobody will read needs no memory.
         self._messages.clear()
 
+    def has_its_address(self) -> bool:
+        """Return whether this board still has the address that the connection was made from."""
+        return self._socket is not None and self._socket.has_its_address()
+
     def wire_bytes(self) -> int:
         """Return the bytes this connection has cost so far, both ways, with headers, repeats and look-up."""
         return self._opening_bytes + (self._socket.wire_bytes() if self._socket is not None else 0)

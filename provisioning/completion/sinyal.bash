@@ -11,7 +11,7 @@ _sinyal() {
       -*) ;;
       *)
         case "${command:+$command }$word" in
-          "menu"|"run"|"demo"|"status"|"doctor"|"watch"|"budget"|"speedtest"|"modem"|"modem find"|"modem read"|"modem at"|"modem record"|"modem simulate"|"aim"|"gpio"|"buffer"|"buffer stats"|"buffer export"|"buffer resend"|"send"|"pause"|"outages"|"availability"|"page"|"config"|"config check"|"config show"|"config set"|"identity"|"support-bundle"|"decode"|"version")
+          "menu"|"run"|"demo"|"status"|"doctor"|"watch"|"budget"|"speedtest"|"modem"|"modem find"|"modem read"|"modem at"|"modem record"|"modem simulate"|"aim"|"gpio"|"buffer"|"buffer stats"|"buffer export"|"buffer resend"|"send"|"pause"|"outages"|"availability"|"page"|"config"|"config check"|"config show"|"config set"|"config import-uci"|"identity"|"support-bundle"|"decode"|"version")
             command="${command:+$command }$word" ;;
         esac ;;
     esac
@@ -88,10 +88,11 @@ _sinyal() {
       "outages") words="--config --lang --from --to --json" ;;
       "availability") words="--config --lang --month --json --csv" ;;
       "page") words="--config --lang --folder --serve --json --port --address" ;;
-      "config") words="check show set --config --lang" ;;
+      "config") words="check show set import-uci --config --lang" ;;
       "config check") words="--config --lang --json" ;;
       "config show") words="--config --lang --json" ;;
       "config set") words="--config --lang" ;;
+      "config import-uci") words="--config --lang --check" ;;
       "identity") words="--config --lang --reveal --json --port" ;;
       "support-bundle") words="--config --lang --with-cells --json" ;;
       "decode") words="--config --lang --lines --format --public --gateway --dedupe --count --subscribe --topic --tls-ca --tls-cert --tls-key" ;;

@@ -87,7 +87,7 @@ def _in_child(arguments: Sequence[str], folder: Path, prepare: Callable[[], None
         for file, number in (("out", 1), ("err", 2)):
             os.dup2(os.open(folder / file, os.O_WRONLY | os.O_APPEND), number)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        sys.stdin = io.StringIO(stdin)
+        sys.stdin = io.TextIOWrapper(io.BytesIO(stdin.encode()))
         sys.stdout, sys.stderr = (
             os.fdopen(number, "w", encoding="utf-8", closefd=False) for number in (1, 2)
         )
