@@ -48,6 +48,7 @@ COMMANDS = (
         "sinyal availability --month 2026-11",
     ),
     Command("config", "config", N_("check, show or change the configuration"), "sinyal config check"),
+    Command("enrol", "enrol", N_("this gateway's key and certificate"), "sinyal enrol request"),
     Command("decode", "decode", N_("turn MQTT batches into rows"), "sinyal decode batch.bin --format csv"),
     Command("version", "version", N_("the version of the agent and of what it runs on"), "sinyal version"),
 )
