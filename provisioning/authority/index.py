@@ -99,6 +99,12 @@ class Index:
         self._append({"what": "revoked", "serial": serial, "ts": ts, "reason": reason})
 
     def _append(self, entry: dict[str, Any]) -> None:
+        lines = whole_lines(self._file)
+        if (hashlib.sha256(lines[-1]).hexdigest() if lines else "") != self._last_sha256:
+            # Rather refuse than break the chain.
+            raise IndexDamaged(
+                _("{file} has grown since it was read").format(file=self._file), _("repeat the command")
+            )
         line = json.dumps({"v": 1, **entry, "prev": self._last_sha256}, ensure_ascii=False).encode()
         append_line(self._file, line)
         self._apply(entry)

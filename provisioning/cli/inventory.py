@@ -125,7 +125,7 @@ def _show(args: argparse.Namespace, register: Register) -> int:
         village = register.village(site.kode_desa)
         place = f"{village.kecamatan}, {village.kabupaten}" if village else _("unknown code")
         state = _(STATE_WORDS.get(site.state, site.state))
-        line = f"{site.gateway_id:<{width}} {site.kode_desa:<13} {state:<9} {site.site_name} · {place}"
+        line = f"{site.gateway_id:<{width}} {site.kode_desa:<13} {state:<12} {site.site_name} · {place}"
         print(line if len(line) <= screen.COLUMNS else line[: screen.COLUMNS - 1] + "…")
     print(ngettext("{n} site", "{n} sites", len(shown)).format(n=len(shown)))
     return 0

@@ -1,16 +1,19 @@
 """A province in a folder: an authority, a list of sites, and the command as its user types it."""
 
+import io
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from agent import language
 from agent.language import current_language, use_language
 from provisioning.authority.folder import Authority, create
+from provisioning.cli.main import main
 from provisioning.inventory.sites import COLUMNS
 
 HERE = Path(__file__).parents[2]
@@ -22,14 +25,16 @@ SITES = (
     ("gw-old", "15.04.08.1008", EDITION, "Terusan", "link", "2024", "retired", ""),
 )
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Run = Callable[..., "Shown"]
 
 
 @pytest.fixture(autouse=True)
 def _english() -> Iterator[None]:
-    before = current_language()
+    before, catalogues = current_language(), list(language._more_catalogues)
     use_language("en")
     yield
+    language._more_catalogues[:] = catalogues
+    language._catalogue = None
     use_language(before)
 
 
@@ -53,22 +58,27 @@ def province(tmp_path: Path, _made_authority: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def provision(province: Path) -> Run:
-    """Return what runs sinyal-provision in the province's folder."""
+class Shown(NamedTuple):
+    """What a command printed, and its exit code."""
 
-    def run(*arguments: str, language: str = "en", given: str = "") -> "subprocess.CompletedProcess[str]":
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("SINYAL_")}
-        return subprocess.run(
-            [sys.executable, "-m", "provisioning", *arguments],
-            cwd=province,
-            env={**clean, "PYTHONPATH": str(HERE), "SINYAL_LANG": language},
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def provision(province: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return what runs sinyal-provision in the province's folder, in this process: it is quicker."""
+    for name in [name for name in os.environ if name.startswith("SINYAL_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(province)
+
+    def run(*arguments: str, lang: str = "en") -> Shown:
+        said, noted = io.StringIO(), io.StringIO()
+        with redirect_stdout(said), redirect_stderr(noted):
+            code = main([*arguments, "--lang", lang])
+        use_language("en")
+        return Shown(code, said.getvalue(), noted.getvalue())
 
     return run
 

@@ -175,6 +175,15 @@ def test_an_index_that_was_changed_is_not_used(authority: Authority, province: P
         Index(province / "ca")
 
 
+def test_two_at_one_index_cannot_break_its_chain(authority: Authority, province: Path) -> None:
+    other = authority.afresh()
+    signed(other, "gw-b")
+    with pytest.raises(IndexDamaged, match="has grown since it was read"):
+        signed(authority)
+    assert signed(authority.afresh())
+    Index(province / "ca")
+
+
 def test_half_a_line_of_a_power_cut_costs_nothing(authority: Authority, province: Path) -> None:
     signed(authority)
     with (province / "ca/index.jsonl").open("ab") as file:
