@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from agent.language import _
 from agent.publish.mqtt import Message
-from agent.publish.problems import LinkProblem
+from agent.publish.problems import LinkProblem, connect_problem
 from agent.publish.topics import ROOT
 from provisioning.broker.ears import Ears, Identity, Probe, ears, publish
 from provisioning.broker.render import GATEWAY_READS
@@ -24,6 +24,9 @@ NEEDED_PAYLOAD_BYTES = 8192
 """The agent's largest message as shipped (publish.max_payload_bytes)."""
 
 NEEDED_WINDOW = 4
+FEWEST_DAYS = 60
+"""Gateways may be offline for weeks; whoever renews wants no hurry."""
+
 WRITTEN = ("readings", "readings/json", "status", "inventory", "event/outage", "reply")
 ALL_TOPICS = (*WRITTEN, *GATEWAY_READS)
 
@@ -43,6 +46,7 @@ class Outcome(NamedTuple):
 def probe_broker(probe: Probe) -> Iterator[Outcome]:
     """Yield the outcome of each probe as it is known; raises BrokerUnreachable when there is no broker."""
     yield _mutual_tls(probe)
+    yield _server_certificate(probe)
     for name, question, identity in (
         ("no_certificate", _("a client without a certificate is refused"), None),
         ("foreign_certificate", _("a certificate of another authority is refused"), probe.foreign),
@@ -103,15 +107,38 @@ _PLAIN_CONNECT = b"\x10\x1a\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x0dsinyal-check1
 
 def _plain_refused(probe: Probe) -> Outcome:
     question = _("a connection without TLS is refused")
+    host, port = probe.address
+    for each in {port, port if probe.plain_port is None else probe.plain_port}:
+        if _answers_in_plain(probe, host, each):
+            step = _(
+                "let every listener have certfile, keyfile and cafile; options before `listener` open 1883"
+            )
+            seen = _("port {port} answers in plain MQTT").format(port=each)
+            return Outcome("plain_refused", question, "fail", seen, step)
+    return Outcome("plain_refused", question, "pass", _("no MQTT answer without TLS"))
+
+
+def _answers_in_plain(probe: Probe, host: str, port: int) -> bool:
     answer = b""
-    with suppress(OSError), socket.create_connection(probe.address, probe.wait_s) as plain:
+    with suppress(OSError), socket.create_connection((host, port), probe.wait_s) as plain:
         plain.settimeout(probe.wait_s)
         plain.sendall(_PLAIN_CONNECT)
         answer = plain.recv(4)
-    if answer[:1] == b"\x20":
-        step = _("let the listener have certfile, keyfile and cafile")
-        return Outcome("plain_refused", question, "fail", _("it answered in plain MQTT"), step)
-    return Outcome("plain_refused", question, "pass", _("no MQTT answer without TLS"))
+    return answer[:1] == b"\x20"
+
+
+def _server_certificate(probe: Probe) -> Outcome:
+    question = _("the broker's certificate is good for a while")
+    try:
+        days = _certificate_days_left(probe)
+    except OSError as error:
+        problem = connect_problem(probe.address, error)
+        return Outcome("server_certificate", question, "fail", problem.what, problem.next_step)
+    seen = _("{n} days left").format(n=int(days))
+    if days < FEWEST_DAYS:
+        step = _("renew it: sinyal-provision broker render")
+        return Outcome("server_certificate", question, "fail", seen, step)
+    return Outcome("server_certificate", question, "pass", seen)
 
 
 def _limits(probe: Probe) -> Outcome:
@@ -317,7 +344,7 @@ def _mark() -> bytes:
     return secrets.token_hex(8).encode()
 
 
-def certificate_days_left(probe: Probe) -> float:
+def _certificate_days_left(probe: Probe) -> float:
     """Return for how many days the broker's certificate is still good; raises OSError."""
     context = ssl.create_default_context(cafile=probe.ca_file)
     context.load_cert_chain(probe.first.cert_file, probe.first.key_file)

@@ -31,7 +31,8 @@ class Probe:
 
     first and second are two gateways; listener may read the topics of both and nothing else, None where the
     centre has no such name. foreign is signed by another authority. revoked is None where it is not known
-    that the broker has the CRL.
+    that the broker has the CRL. plain_port: where brokers listen without TLS if nobody forbids it; None to
+    leave it out.
     """
 
     address: Address
@@ -42,6 +43,7 @@ class Probe:
     listener: Identity | None = None
     revoked: Identity | None = None
     wait_s: float = WAIT_S
+    plain_port: int | None = 1883
 
     @contextmanager
     def connected(self, identity: Identity | None, client_id: str = "") -> Iterator[Connection]:

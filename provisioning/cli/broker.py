@@ -76,6 +76,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument(
         "--wait", type=float, default=WAIT_S, metavar="S", help=_("how long to wait for an answer, in s (15)")
     )
+    check.add_argument(
+        "--plain-port",
+        type=_port,
+        default=1883,
+        metavar=_("PORT"),
+        help=_("where nobody may answer without TLS, beside --port (1883)"),
+    )
     add_json(check)
     for action in (render, check):
         add_authority(action)
@@ -170,7 +177,15 @@ def _probe(args: argparse.Namespace, folder: Path) -> Iterator[Probe]:
             for cert, key in ((args.cert1, args.key1), (args.cert2, args.key2))
         )
         foreign = foreign_identity(folder, first.name)
-        yield Probe(address, args.ca_file, first, second, foreign, wait_s=args.wait)
+        yield Probe(
+            address,
+            args.ca_file,
+            first,
+            second,
+            foreign,
+            wait_s=args.wait,
+            plain_port=args.plain_port,
+        )
         return
     with opened(args.ca, args.passphrase_file) as authority:
         first, second, listener = own_identities(authority, folder)
@@ -183,6 +198,7 @@ def _probe(args: argparse.Namespace, folder: Path) -> Iterator[Probe]:
         listener,
         withdrawn_identity(args.ca),
         wait_s=args.wait,
+        plain_port=args.plain_port,
     )
 
 

@@ -107,17 +107,23 @@ def _sign(args: argparse.Namespace) -> int:
         raise UsageMistake(_("--host belongs to --kind server"))
     sites = require_good(args.sites, load_register(args.register)) if args.kind == "gateway" else []
     requests = [(file, read_request(_content(file))) for file in args.requests]
-    if args.kind == "gateway":
-        for _file, request in requests:
-            require_site(sites, request.common_name)
+    refused = 0
     with opened(args.ca, args.passphrase_file) as authority:
         for file, request in requests:
-            signed = authority.sign(request, kind=args.kind, hosts=args.host, replace=args.replace)
+            try:
+                if args.kind == "gateway":
+                    require_site(sites, request.common_name)
+                signed = authority.sign(request, kind=args.kind, hosts=args.host, replace=args.replace)
+            except NotSigned as refusal:
+                # Of twenty boxes one may be wrong; the others are waiting.
+                refused += 1
+                note(screen.failure_line(refusal, "sinyal-provision"))
+                continue
             target = (args.out or file.parent) / f"{request.common_name}.pem"
             write_whole(target, signed.pem)
             word = _("signed") if signed.is_new else _("signed before")
             say(f"{request.common_name}: {word}, {_until(signed.issued)}: {target}")
-    return 0
+    return 1 if refused else 0
 
 
 def require_site(sites: list[Site], name: str) -> Site:

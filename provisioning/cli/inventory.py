@@ -7,11 +7,11 @@ from pathlib import Path
 from agent import screen
 from agent.errors import UsageMistake
 from agent.language import N_, _, ngettext
-from provisioning.cli.actions import actions_of, add_json, add_register, note, print_json, say
-from provisioning.inventory.checks import check_sites, findings_of
+from provisioning.cli.actions import actions_of, add_json, add_register, add_sites, note, print_json, say
+from provisioning.inventory.checks import check_sites, findings_of, require_good, site_of
 from provisioning.inventory.importing import merge, with_ids
 from provisioning.inventory.register import Register, load_register
-from provisioning.inventory.sites import COLUMNS, STATES, Finding, read_sites, write_sites
+from provisioning.inventory.sites import COLUMNS, STATES, Finding, read_sites, with_state, write_sites
 
 MOST_LINES = 100
 
@@ -53,11 +53,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(take)
     add_register(take)
 
+    mark = add("mark", _("say how far a gateway is"), "mark gw-1 installed")
+    mark.add_argument("site", metavar=_("SITE"), help=_("gateway_id, or a village code with one gateway"))
+    # "retired" is the business of `gateway retire`, which withdraws the certificate, too.
+    mark.add_argument("state", choices=STATES[:3], help=_("how far it is now"))
+    add_sites(mark)
+
 
 def run(args: argparse.Namespace) -> int:
     """Do what `args.action` names; return the exit code."""
     register = load_register(args.register)
-    return {"check": _check, "show": _show, "import": _import}[args.action](args, register)
+    return {"check": _check, "show": _show, "import": _import, "mark": _mark}[args.action](args, register)
+
+
+def _mark(args: argparse.Namespace, register: Register) -> int:
+    sites = require_good(args.sites, register)
+    site = site_of(sites, args.site)
+    if site.state == "retired":
+        raise UsageMistake(
+            _("{name} is retired").format(name=site.gateway_id),
+            _("give the box a gateway_id of its own in the list"),
+        )
+    if site.state != args.state:
+        write_sites(args.sites, with_state(sites, site.gateway_id, args.state))
+    say(f"{site.gateway_id}: {_(STATE_WORDS[args.state])}")
+    return 0
 
 
 def _check(args: argparse.Namespace, register: Register) -> int:

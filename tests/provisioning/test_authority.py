@@ -276,6 +276,15 @@ def test_the_command_signs_only_what_the_list_holds(province: Path, provision: R
     assert [each["standing"] for each in listed if each["name"] == "gw-a"] == ["revoked"]
 
 
+def test_one_wrong_request_does_not_keep_the_others_waiting(province: Path, provision: Run) -> None:
+    for name in ("gw-a", "gw-x", "gw-b"):
+        (province / f"{name}.csr").write_bytes(request_pem(name))
+    done = provision("ca", "sign", "gw-a.csr", "gw-x.csr", "gw-b.csr", "--passphrase-file", "pw")
+    assert done.returncode == 1
+    assert "'gw-x' is in no row" in done.stderr
+    assert [(province / f"{name}.pem").exists() for name in ("gw-a", "gw-x", "gw-b")] == [True, False, True]
+
+
 def test_openssl_agrees_with_what_was_made(authority: Authority, province: Path) -> None:
     (province / "gw-a.pem").write_bytes(authority.sign(read_request(request_pem("gw-a")), kind="gateway").pem)
     check = [

@@ -1,6 +1,7 @@
 """The rendered broker, run for real: what it refuses, what survives kill -9; probes that see a bad one."""
 
 import datetime as dt
+import json
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import paho.mqtt.client as paho
@@ -33,6 +35,7 @@ from tests.support.mosquitto import free_port
 
 QUESTIONS = (
     "mutual_tls",
+    "server_certificate",
     "no_certificate",
     "foreign_certificate",
     "revoked_certificate",
@@ -116,6 +119,7 @@ def probe_of(broker: Broker, authority: Authority, folder: Path, wait_s: float =
         listener,
         withdrawn_identity(authority.folder),
         wait_s=wait_s,
+        plain_port=None,
     )
 
 
@@ -168,6 +172,19 @@ def test_a_broker_that_lacks_one_protection_fails_that_probe(
 def test_it_listens_on_one_port_and_nowhere_without_tls(broker: Broker) -> None:
     broker.start()
     assert broker.listening_ports() == {broker.port}
+
+
+def test_a_port_without_tls_beside_the_good_one_is_found(
+    broker: Broker, authority: Authority, tmp_path: Path
+) -> None:
+    plain = free_port()
+    with (broker.folder / "sinyal.conf").open("a") as file:
+        file.write(f"listener {plain}\n")
+    broker.start()
+    probe = replace(probe_of(broker, authority, tmp_path), plain_port=plain)
+    outcomes = {outcome.probe: outcome for outcome in probe_broker(probe)}
+    assert outcomes["plain_refused"].verdict == "fail"
+    assert f"port {plain} answers" in outcomes["plain_refused"].seen
 
 
 def test_a_broker_that_denies_a_gateways_own_topics_fails_too(
@@ -339,12 +356,42 @@ def test_render_again_changes_nothing_and_a_new_name_gets_a_new_certificate(
 
 def test_the_command_says_what_it_saw(broker: Broker, provision: Run) -> None:
     broker.start()
-    shown = provision(
-        "broker", "check", "localhost", "--port", str(broker.port), "--passphrase-file", "pw", "--json"
+    where = (
+        "localhost",
+        "--port",
+        str(broker.port),
+        "--plain-port",
+        str(free_port()),
+        "--passphrase-file",
+        "pw",
     )
+    shown = provision("broker", "check", *where, "--json")
     assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert [each["probe"] for each in json.loads(shown.stdout)["probes"]] == list(QUESTIONS)
     broker.kill()
-    gone = provision("broker", "check", "localhost", "--port", str(broker.port), "--passphrase-file", "pw")
+    gone = provision("broker", "check", *where)
     assert gone.returncode == 5
     assert "refuses connections" in gone.stderr
     assert "Traceback" not in gone.stderr
+
+
+def test_without_the_authority_two_gateways_certificates_serve(
+    broker: Broker, authority: Authority, tmp_path: Path, provision: Run
+) -> None:
+    broker.start()
+    pairs = []
+    for number in ("1", "2"):
+        cert, key = authority.afresh().sign_own(f"gw-check-{number}", kind="gateway")
+        write_whole(tmp_path / f"{number}.pem", cert)
+        write_whole(tmp_path / f"{number}.key", key, 0o600)
+        pairs += [f"--cert{number}", f"{tmp_path}/{number}.pem", f"--key{number}", f"{tmp_path}/{number}.key"]
+    shown = provision(
+        *("broker", "check", "localhost", "--port", str(broker.port), "--plain-port", str(free_port())),
+        *("--ca-file", "ca/ca.pem", *pairs, "--json"),
+    )
+    probes = {each["probe"]: each["verdict"] for each in json.loads(shown.stdout)["probes"]}
+    assert shown.returncode == 0, shown.stdout
+    assert probes["revoked_certificate"] == "skip"
+    assert set(probes.values()) == {"pass", "skip"}
+    lacking = provision("broker", "check", "localhost", *pairs)
+    assert lacking.returncode == 2

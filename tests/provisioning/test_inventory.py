@@ -259,6 +259,13 @@ def test_import_takes_all_rows_or_none(province: Path, provision: Run) -> None:
     assert "Selam Paung baru" in (province / "sites.csv").read_text()
 
 
+def test_mark_says_how_far_a_gateway_is(province: Path, provision: Run) -> None:
+    assert provision("inventory", "mark", "15.02.23.2008", "installed").stdout == "gw-a: installed\n"
+    assert ",installed," in (province / "sites.csv").read_text().splitlines()[1]
+    assert "is retired" in provision("inventory", "mark", "gw-old", "planned").stderr
+    assert provision("inventory", "mark", "gw-a", "retired").returncode == 2
+
+
 def test_show_finds_and_filters(provision: Run) -> None:
     assert "2 sites" in provision("inventory", "show", "--state", "planned").stdout
     document = json.loads(provision("inventory", "show", "--json", "--find", "berantai").stdout)
