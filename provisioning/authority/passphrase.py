@@ -38,20 +38,18 @@ def passphrase(file: Path | None, *, twice: bool = False) -> bytes:
 
 def _from_file(file: Path) -> str:
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        with file.open("rb") as opened:
+            found = os.fstat(opened.fileno())
+            content = opened.read(MAX_BYTES)
     except OSError as error:
         raise UsageMistake(
             _("--passphrase-file {file}: {reason}").format(file=file, reason=error.strerror),
             _("name a file that holds the passphrase in one line"),
         ) from None
-    with os.fdopen(descriptor, "rb") as opened:
-        found = os.fstat(descriptor)
-        if stat.S_ISREG(found.st_mode) and found.st_mode & 0o077:
-            raise NoPermission(
-                _("--passphrase-file {file} can be read by other users").format(file=file),
-                f"chmod 600 {file}",
-            )
-        content = opened.read(MAX_BYTES)
+    if stat.S_ISREG(found.st_mode) and found.st_mode & 0o077:
+        raise NoPermission(
+            _("--passphrase-file {file} can be read by other users").format(file=file), f"chmod 600 {file}"
+        )
     try:
         return content.decode().partition("\n")[0].rstrip("\r")
     except UnicodeDecodeError:

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import ipaddress
 import json
 import os
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from agent import screen
 from agent.cli.main import HelpFormatter
+from agent.config.keys import RULES
 from agent.language import _
 
 AddAction = Callable[[str, str, str], argparse.ArgumentParser]
@@ -70,6 +72,25 @@ def add_register(parser: argparse.ArgumentParser) -> None:
         metavar=_("FILE"),
         help=_("register of villages of another province or edition, beside the shipped one of Jambi"),
     )
+
+
+def host(text: str) -> str:
+    """Return a host name or address for argparse, or refuse it with what is allowed."""
+    try:
+        RULES["broker"]["host"].accept(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(RULES["broker"]["host"].allowed()) from None
+    if not text or not text.isascii() or (":" in text and not _is_address(text)):
+        raise argparse.ArgumentTypeError(RULES["broker"]["host"].allowed())
+    return text
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ from provisioning.broker.ears import WAIT_S, Identity, Probe
 from provisioning.broker.identities import foreign_identity, own_identities, withdrawn_identity
 from provisioning.broker.render import CONFIG_FILE, BrokerPlan
 from provisioning.broker.setup import write_setup
-from provisioning.cli.actions import actions_of, add_authority, add_json, print_json, say
+from provisioning.cli.actions import actions_of, add_authority, add_json, host, print_json, say
 
 VERDICTS = {"pass": N_("PASS"), "fail": N_("FAIL"), "skip": N_("SKIP")}
 
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     render.add_argument("out", type=Path, metavar=_("FOLDER"), help=_("where to write it"))
     render.add_argument(
         "--host",
+        type=host,
         action="append",
         required=True,
         metavar=_("NAME"),
@@ -74,7 +75,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         check.add_argument(option, type=Path, metavar=_("FILE"), help=meaning)
     check.add_argument(
-        "--wait", type=float, default=WAIT_S, metavar="S", help=_("how long to wait for an answer, in s (15)")
+        "--wait",
+        type=_seconds,
+        default=WAIT_S,
+        metavar="S",
+        help=_("how long to wait for an answer, in s (15)"),
     )
     check.add_argument(
         "--plain-port",
@@ -224,6 +229,12 @@ def _port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(_("a whole number from 1 to 65535"))
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not text.replace(".", "", 1).isdecimal() or not 0 < float(text) <= 3600:
+        raise argparse.ArgumentTypeError(_("a number up to 3600"))
+    return float(text)
 
 
 def _count(text: str) -> int:

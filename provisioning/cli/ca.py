@@ -12,7 +12,16 @@ from provisioning.authority.index import REASONS, Index, Issued
 from provisioning.authority.passphrase import passphrase
 from provisioning.authority.requests import MAX_BYTES, read_request
 from provisioning.authority.session import opened
-from provisioning.cli.actions import actions_of, add_authority, add_json, add_sites, note, print_json, say
+from provisioning.cli.actions import (
+    actions_of,
+    add_authority,
+    add_json,
+    add_sites,
+    host,
+    note,
+    print_json,
+    say,
+)
 from provisioning.inventory.checks import require_good
 from provisioning.inventory.register import load_register
 from provisioning.inventory.sites import Site
@@ -43,7 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=_("whose it is: a gateway of the list, a program of the centre, or the broker"),
     )
     sign.add_argument(
-        "--host", action="append", default=[], metavar=_("NAME"), help=_("name or address of a server")
+        "--host",
+        type=host,
+        action="append",
+        default=[],
+        metavar=_("NAME"),
+        help=_("name or address of a server"),
     )
     sign.add_argument(
         "--replace", action="store_true", help=_("the box has a new key; what it had before is withdrawn")

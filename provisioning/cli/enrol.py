@@ -11,7 +11,7 @@ from agent.errors import SinyalError, UsageMistake
 from agent.language import _
 from provisioning.authority.folder import CA_FILE, read_certificate
 from provisioning.authority.session import opened
-from provisioning.cli.actions import actions_of, add_authority, add_sites, note
+from provisioning.cli.actions import actions_of, add_authority, add_sites, host, note
 from provisioning.cli.ca import require_site
 from provisioning.enrolment.desk import Desk
 from provisioning.enrolment.endpoint import Endpoint, server_context
@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     serve = add("serve", _("take requests with tokens over HTTPS"), "serve --host centre.example")
     serve.add_argument(
         "--host",
+        type=host,
         action="append",
         required=True,
         metavar=_("NAME"),

@@ -316,6 +316,13 @@ def test_openssl_agrees_with_what_was_made(authority: Authority, province: Path)
         (("ca", "renew", "--out", "o", "--passphrase-file", "pw"), "takes names, or --due"),
         (("ca", "crl"), "there is no terminal to type it"),
         (("ca", "sign", "x.csr", "--kind", "server", "--passphrase-file", "pw"), "needs the names"),
+        (("ca", "crl", "--passphrase-file", "."), "Is a directory"),
+        (("broker", "render", "o", "--host", "a b", "--passphrase-file", "pw"), "argument --host"),
+        (
+            ("broker", "render", "o", "--host", "d\u00e9sa.example", "--passphrase-file", "pw"),
+            "argument --host",
+        ),
+        (("broker", "check", "localhost", "--wait", "nan"), "argument --wait"),
         (("nothing",), "invalid choice"),
     ],
 )
