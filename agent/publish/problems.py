@@ -130,7 +130,7 @@ TLS_OWN_WORDS = {
     "certificate required": Words(
         _OWN_CODE,
         N_("{where} refuses the certificate of this gateway: it shows none ({detail})"),
-        N_("enrol this gateway: sinyal enrol request"),
+        N_("set broker.cert_file and broker.key_file; a gateway gets its own by: sinyal enrol request"),
     ),
     "certificate expired": Words(
         _OWN_CODE,
