@@ -45,8 +45,8 @@ docs: .venv/.dev ## write fields.md, asyncapi.yaml and schemas from the catalogu
 translations: .venv/.dev ## collect new texts into the Indonesian catalogue and compile it
 	@sh .ci/translations $(BIN)
 
-lock: .venv/.dev ## pin and hash what gateway, demo and developers install
-	@for set in gateway demo dev; do \
+lock: .venv/.dev ## pin and hash what gateway, demo, provisioners and developers install
+	@for set in gateway demo provisioning dev; do \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-config --upgrade --python-version 3.11 \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	    provisioning/locks/$$set.in -o provisioning/locks/$$set.txt || exit 1; \

@@ -1,5 +1,7 @@
 # ruff: noqa: INP001 -- a script, in no package
-"""Collect the texts of the code into the Indonesian catalogue and compile it; with --check only compare.
+"""Collect the texts of the code into the Indonesian catalogues and compile them; with --check only compare.
+
+agent/ has one catalogue and provisioning/ another, so that a gateway does not carry the texts of both.
 
 A run writes the same bytes whenever the texts are the same: no dates, no line numbers, sorted by text.
 """
@@ -7,7 +9,7 @@ A run writes the same bytes whenever the texts are the same: no dates, no line n
 import ast
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -15,9 +17,11 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po, write_po
 
-CODE = (Path("agent"), Path("firmware_hooks"))
-PO = CODE[0] / "locale/id/LC_MESSAGES/sinyal.po"
-MO = PO.with_suffix(".mo")
+CATALOGUES = {
+    Path("agent/locale/id/LC_MESSAGES/sinyal.po"): (Path("agent"), Path("firmware_hooks")),
+    Path("provisioning/locale/id/LC_MESSAGES/provisioning.po"): (Path("provisioning"),),
+}
+"""The Indonesian catalogues, and the code whose texts each has."""
 
 Text = str | tuple[str, str]
 """A text of the code: the English, or its singular and plural."""
@@ -42,12 +46,12 @@ class Indonesian(Catalog):
     )
 
 
-def marked_texts() -> Iterator[Text]:
-    """Yield every text of the code that stands in a marking function.
+def marked_texts(code: Iterable[Path]) -> Iterator[Text]:
+    """Yield every text of some folders that stands in a marking function.
 
     Read from the syntax tree: a tokenizer misses calls within calls and within f-strings.
     """
-    for file in sorted(file for folder in CODE for file in folder.rglob("*.py")):
+    for file in sorted(file for folder in code for file in folder.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_bytes(), file)):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FORMS):
                 continue
@@ -68,11 +72,11 @@ def forms(translation: str | Sequence[str] | None) -> tuple[str, ...]:
     return every if all(every) else ()
 
 
-def read_catalogue() -> Catalog:
+def read_catalogue(po: Path) -> Catalog:
     """Return the catalogue as it is on disk, empty when there is none."""
-    if not PO.exists():
+    if not po.exists():
         return Indonesian(locale="id")
-    with PO.open("rb") as opened:
+    with po.open("rb") as opened:
         return read_po(opened, locale="id", abort_invalid=True)
 
 
@@ -88,21 +92,22 @@ def merged(texts: dict[str, Text], present: Catalog) -> Indonesian:
     return catalogue
 
 
-def write_catalogue(catalogue: Indonesian) -> None:
+def write_catalogue(catalogue: Indonesian, po: Path) -> None:
     """Write the catalogue as text and compiled."""
-    PO.parent.mkdir(parents=True, exist_ok=True)
+    po.parent.mkdir(parents=True, exist_ok=True)
     text, compiled = BytesIO(), BytesIO()
     write_po(text, catalogue, width=0)
     write_mo(compiled, catalogue)
-    PO.write_bytes(text.getvalue())
-    MO.write_bytes(compiled.getvalue())
+    po.write_bytes(text.getvalue())
+    po.with_suffix(".mo").write_bytes(compiled.getvalue())
 
 
-def faults(texts: dict[str, Text], present: Catalog) -> Iterator[str]:
+def faults(texts: dict[str, Text], po: Path) -> Iterator[str]:
     """Yield one line for each thing that a person would meet untranslated or wrong."""
     compiled = {}
-    if MO.exists():
-        with MO.open("rb") as opened:
+    present, mo = read_catalogue(po), po.with_suffix(".mo")
+    if mo.exists():
+        with mo.open("rb") as opened:
             compiled = {key(m.id): forms(m.string) for m in read_mo(opened) if m.id}
     translated = {key(message.id): message for message in present if message.id}
     for msgid, text in sorted(texts.items()):
@@ -124,20 +129,23 @@ def faults(texts: dict[str, Text], present: Catalog) -> Iterator[str]:
 
 
 def main() -> int:
-    """Update the catalogue, or with --check print its faults; return 1 when there are any left."""
-    texts: dict[str, Text] = {}
-    for text in marked_texts():
-        # One entry serves a text alone and with its plural.
-        if isinstance(text, tuple) or text not in texts:
-            texts[key(text)] = text
-    if "--check" not in sys.argv[1:]:
-        write_catalogue(merged(texts, read_catalogue()))
-    lines = list(faults(texts, read_catalogue()))
-    for line in lines:
-        print(line)
-    if lines:
-        print(f"Next step: fill in {PO}, then: make translations")
-    return 1 if lines else 0
+    """Update the catalogues, or with --check print their faults; return 1 when there are any left."""
+    found = 0
+    for po, code in CATALOGUES.items():
+        texts: dict[str, Text] = {}
+        for text in marked_texts(code):
+            # One entry serves a text alone and with its plural.
+            if isinstance(text, tuple) or text not in texts:
+                texts[key(text)] = text
+        if "--check" not in sys.argv[1:]:
+            write_catalogue(merged(texts, read_catalogue(po)), po)
+        lines = list(faults(texts, po))
+        for line in lines:
+            print(line)
+        if lines:
+            print(f"Next step: fill in {po}, then: make translations")
+        found += len(lines)
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

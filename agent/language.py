@@ -17,8 +17,9 @@ class _Catalogue:
     that is added. Here one is looked up when it is needed, by halving the sorted originals.
     """
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, also: "_Catalogue | None" = None) -> None:
         self._content = content
+        self._also = also
         self._count, self._originals, self._translations = (self._number(at) for at in (8, 12, 16))
 
     def translation_of(self, original: str) -> str | None:
@@ -34,7 +35,7 @@ class _Catalogue:
                 low = middle + 1
             else:
                 high = middle
-        return None
+        return self._also.translation_of(original) if self._also else None
 
     def _text(self, table: int, row: int) -> bytes:
         length, start = self._number(table + 8 * row), self._number(table + 8 * row + 4)
@@ -43,6 +44,9 @@ class _Catalogue:
     def _number(self, at: int) -> int:
         return int.from_bytes(self._content[at : at + 4], "little")
 
+
+_more_catalogues: list[tuple[Path, str]] = []
+"""Folder and name of each catalogue beside the agent's own, the one that is asked first at the end."""
 
 _catalogue: _Catalogue | None = None
 _language = DEFAULT_LANGUAGE
@@ -57,6 +61,17 @@ def use_language(code: str) -> None:
         _language, _catalogue = code, None
 
 
+def use_catalogue(folder: Path, name: str) -> None:
+    """Look texts up in `folder`/LANGUAGE/LC_MESSAGES/`name`.mo first, then where they were looked up so far.
+
+    For commands that stand beside `sinyal`: the daemon must not carry their texts in its memory.
+    """
+    global _catalogue
+    if (folder, name) not in _more_catalogues:
+        _more_catalogues.append((folder, name))
+        _catalogue = None
+
+
 def current_language() -> str:
     """Return the language in use, "id" or "en"."""
     return _language
@@ -65,13 +80,21 @@ def current_language() -> str:
 def _current() -> _Catalogue:
     global _catalogue
     if _catalogue is None:
-        _catalogue = _Catalogue(_compiled(_language))
+        _catalogue = _catalogue_of(_language)
     return _catalogue
 
 
-def _compiled(code: str) -> bytes:
+def _catalogue_of(code: str) -> _Catalogue:
+    asked: _Catalogue | None = None
+    for folder, name in ((Path(__file__).parent / "locale", "sinyal"), *_more_catalogues):
+        asked = _Catalogue(_compiled(folder / code / "LC_MESSAGES" / f"{name}.mo"), asked)
+    assert asked is not None
+    return asked
+
+
+def _compiled(file: Path) -> bytes:
     try:
-        return (Path(__file__).parent / "locale" / code / "LC_MESSAGES" / "sinyal.mo").read_bytes()
+        return file.read_bytes()
     except OSError:
         # English is the source and has no catalogue; another language without its own shows English.
         return b""
@@ -115,7 +138,7 @@ class Text(str):
 
 def in_language(text: str, code: str) -> str:
     """Return a text that `_` or `ngettext` gave in the language `code`, any other text as it is."""
-    return text.in_catalogue(_Catalogue(_compiled(code))) if isinstance(text, Text) else text
+    return text.in_catalogue(_catalogue_of(code)) if isinstance(text, Text) else text
 
 
 def _in_catalogue(catalogue: _Catalogue, originals: tuple[str, ...], count: int) -> str:

@@ -10,9 +10,9 @@ from agent.language import N_, _, current_language, ngettext
 COLUMNS = 80
 
 
-def failure_line(failure: SinyalError) -> str:
+def failure_line(failure: SinyalError, program: str = "sinyal") -> str:
     """Return a failure as the one line that a person meets; on a terminal it is broken between words."""
-    line = f"sinyal: {failure.what}."
+    line = f"{program}: {failure.what}."
     if failure.next_step:
         line = f"{line} {_('Next step:')} {failure.next_step}."
     try:

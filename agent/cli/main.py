@@ -65,6 +65,7 @@ COMMANDS = (
         N_("one file for whoever helps, without secrets"),
         "sinyal support-bundle",
     ),
+    Command("enrol", "enrol", N_("this gateway's key and certificate"), "sinyal enrol request"),
     Command("decode", "decode", N_("turn MQTT batches into rows"), "sinyal decode batch.bin --format csv"),
     Command("version", "version", N_("the version of the agent and of what it runs on"), "sinyal version"),
 )

@@ -124,6 +124,42 @@ TLS_OWN_CERTIFICATE = Words(
     N_("{where} refuses the certificate of this gateway ({detail})"),
     CHECK_CERTIFICATE,
 )
+ENROL_AGAIN = N_("renew it at the centre: sinyal enrol request")
+_OWN_CODE = TLS_OWN_CERTIFICATE.code
+TLS_OWN_WORDS = {
+    "certificate required": Words(
+        _OWN_CODE,
+        N_("{where} refuses the certificate of this gateway: it shows none ({detail})"),
+        N_("set broker.cert_file and broker.key_file; a gateway gets its own by: sinyal enrol request"),
+    ),
+    "certificate expired": Words(
+        _OWN_CODE,
+        N_("{where} refuses the certificate of this gateway: it has expired ({detail})"),
+        ENROL_AGAIN,
+    ),
+    "certificate revoked": Words(
+        _OWN_CODE,
+        N_("{where} refuses the certificate of this gateway: it was withdrawn ({detail})"),
+        N_("ask the centre why, then enrol with a new key: sinyal enrol request --new-key"),
+    ),
+    "unknown ca": Words(
+        _OWN_CODE,
+        N_("{where} refuses the certificate of this gateway: another authority gave it ({detail})"),
+        CHECK_CERTIFICATE,
+    ),
+    "bad certificate": Words(
+        _OWN_CODE,
+        N_("{where} refuses the certificate of this gateway: it is not valid yet, or damaged ({detail})"),
+        CHECK_CERTIFICATE,
+    ),
+    "unsupported certificate": Words(
+        _OWN_CODE,
+        N_("{where} refuses the certificate of this gateway: it was given for another purpose ({detail})"),
+        CHECK_CERTIFICATE,
+    ),
+}
+"""By the alert of TLS (RFC 8446, 6.2) that the broker sent."""
+
 TLS_NOT_SPOKEN = Words(
     "tls_not_spoken",
     N_("{where} does not speak TLS ({detail})"),
@@ -327,7 +363,8 @@ def _tls_words(error: ssl.SSLError) -> tuple[Words, object]:
         return _TLS_VERIFY_WORDS.get(error.verify_code, TLS_SERVER_UNTRUSTED), error.verify_message
     reason = (getattr(error, "reason", None) or str(error)).replace("_", " ").lower()
     if "alert" in reason and any(word in reason for word in _OWN_CERTIFICATE_ALERTS):
-        return TLS_OWN_CERTIFICATE, reason
+        known = (words for alert, words in TLS_OWN_WORDS.items() if alert in reason)
+        return next(known, TLS_OWN_CERTIFICATE), reason
     if isinstance(error, ssl.SSLEOFError) or any(word in reason for word in _NO_TLS):
         return TLS_NOT_SPOKEN, reason
     return TLS_FAILED, reason

@@ -11,7 +11,7 @@ _sinyal() {
       -*) ;;
       *)
         case "${command:+$command }$word" in
-          "menu"|"run"|"demo"|"status"|"doctor"|"watch"|"budget"|"speedtest"|"modem"|"modem find"|"modem read"|"modem at"|"modem record"|"modem simulate"|"aim"|"gpio"|"buffer"|"buffer stats"|"buffer export"|"buffer resend"|"send"|"pause"|"outages"|"availability"|"page"|"config"|"config check"|"config show"|"config set"|"config import-uci"|"identity"|"support-bundle"|"decode"|"version")
+          "menu"|"run"|"demo"|"status"|"doctor"|"watch"|"budget"|"speedtest"|"modem"|"modem find"|"modem read"|"modem at"|"modem record"|"modem simulate"|"aim"|"gpio"|"buffer"|"buffer stats"|"buffer export"|"buffer resend"|"send"|"pause"|"outages"|"availability"|"page"|"config"|"config check"|"config show"|"config set"|"config import-uci"|"identity"|"support-bundle"|"enrol"|"enrol request"|"enrol send"|"enrol install"|"enrol show"|"decode"|"version")
             command="${command:+$command }$word" ;;
         esac ;;
     esac
@@ -62,7 +62,7 @@ _sinyal() {
   esac
   if [[ -z $takes ]]; then
     case "$command" in
-      "") words="menu run demo status doctor watch budget speedtest modem aim gpio buffer send pause outages availability page config identity support-bundle decode version --config --lang --version" ;;
+      "") words="menu run demo status doctor watch budget speedtest modem aim gpio buffer send pause outages availability page config identity support-bundle enrol decode version --config --lang --version" ;;
       "menu") words="--config --lang" ;;
       "run") words="--config --lang" ;;
       "demo") words="--config --lang --uplink-cut --for" ;;
@@ -95,6 +95,11 @@ _sinyal() {
       "config import-uci") words="--config --lang --check" ;;
       "identity") words="--config --lang --reveal --json --port" ;;
       "support-bundle") words="--config --lang --with-cells --json" ;;
+      "enrol") words="request send install show --config --lang" ;;
+      "enrol request") words="--config --lang --new-key" ;;
+      "enrol send") words="--config --lang --renew --new-key" ;;
+      "enrol install") words="--config --lang" ;;
+      "enrol show") words="--config --lang --json" ;;
       "decode") words="--config --lang --lines --format --public --gateway --dedupe --count --subscribe --topic --tls-ca --tls-cert --tls-key" ;;
       "version") words="--config --lang --json" ;;
     esac

@@ -2,7 +2,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from babel.messages.mofile import read_mo
+from babel.messages.catalog import Catalog
+from babel.messages.mofile import read_mo, write_mo
 
 from agent import language
 from agent.language import _, in_language, ngettext, use_language
@@ -84,3 +85,20 @@ def test_a_text_can_be_said_in_another_language(own: str) -> None:
     assert in_language(ngettext("{n} day", "{n} days", 2).format(n=2), "en") == "2 days"
     assert in_language("as {it} is", "id") == "as {it} is"
     assert text == in_language(text, own)
+
+
+def test_another_catalogue_is_asked_first_and_then_the_agents_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = Catalog(locale="id")
+    more.add("ready", "siap benar")
+    folder = tmp_path / "id" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    with (folder / "more.mo").open("wb") as opened:
+        write_mo(opened, more)
+    monkeypatch.setattr(language, "_more_catalogues", [])
+    use_language("id")
+    language.use_catalogue(tmp_path, "more")
+
+    assert _("ready") == "siap benar"
+    assert _("not inserted") not in ("", "not inserted")

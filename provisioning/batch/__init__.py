@@ -1,0 +1,1 @@
+"""Many sites in one go: bundles, their way to the boxes, and a report that goes on where it stopped."""

@@ -1,0 +1,1 @@
+"""What a provisioner types: one file per command, `main.py` has the table."""
