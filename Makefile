@@ -5,17 +5,24 @@ BIN := .venv/bin
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench soak lock translations docs format clean
+.PHONY: help run test test-platform dist check bench soak lock translations docs format clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/.demo ## a simulated gateway end to end: modem, agent, broker, live view (Ctrl-C ends it)
 	@$(BIN)/sinyal demo $(ARGS)
 
 test: .venv/.dev ## all tests, with everything they need (real mosquitto included)
 	@sh .ci/system-packages test
-	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "not soak and not platform" -n 2 --dist loadfile $(ARGS)
+
+test-platform: .venv/.dev ## the .deb in a fresh Debian (debootstrap, root; about three minutes)
+	@sh .ci/system-packages test-platform
+	$(BIN)/python -m pytest -m platform --timeout=900 $(ARGS)
+
+dist: .venv/.dev ## wheel, sdist, .deb, .ipk, OpenWrt feed, offline bundle, bill of materials: into dist/
+	$(BIN)/python -m provisioning.packaging dist
 
 check: .venv/.dev ## format, lint, types, import layers, shell, dead code, translations, generated documents
 	@sh .ci/check $(BIN)

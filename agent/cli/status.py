@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agent import __version__, screen
+from agent.cli.release_trial import release_trial, upgrade_folder
 from agent.config.keys import DEFAULTS, effective_port
 from agent.errors import ConfigMistake
 from agent.language import _, ngettext
@@ -104,6 +105,7 @@ def _lines(
     if mistake is not None:
         lines.append(Line(_("Settings"), mistake.what, "not_configured"))
     lines.append(_agent_line(shown, left, running=running))
+    lines += _release_lines()
     lines.append(_reading_line(reading, shown, running=running, now_ts=now_ts))
     if reading:
         lines += [
@@ -138,6 +140,12 @@ def _agent_line(shown: Mapping[str, Any], left: Mapping[str, Any] | None, *, run
         return Line(label, _("not running: {why}").format(why=why), "daemon_not_running")
     text = _("not running since {when}: {why}").format(when=screen.wib(when), why=why)
     return Line(label, text, "daemon_not_running")
+
+
+def _release_lines() -> list[Line]:
+    folder = upgrade_folder()
+    told = release_trial(folder) if folder is not None else None
+    return [] if told is None else [Line(_("Release"), *told)]
 
 
 def _reading_line(
