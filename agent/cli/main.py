@@ -47,6 +47,8 @@ COMMANDS = (
         N_("how much of a month the internet and the power were there"),
         "sinyal availability --month 2026-11",
     ),
+    Command("accept", "accept", N_("the acceptance test at the village"), "sinyal accept"),
+    Command("wipe", "wipe", N_("forget who this gateway was"), "sudo sinyal wipe"),
     Command("config", "config", N_("check, show or change the configuration"), "sinyal config check"),
     Command("decode", "decode", N_("turn MQTT batches into rows"), "sinyal decode batch.bin --format csv"),
     Command("version", "version", N_("the version of the agent and of what it runs on"), "sinyal version"),
