@@ -113,7 +113,7 @@ def _facts(parts: Mapping[str, Mapping[str, Any] | None]) -> Iterable[tuple[str,
 def _signal(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return NOT_MEASURED
-    told = f"selama {_span(found['seconds'])}, {_number(found['readings'])} pembacaan"
+    told = f"selama {_span(found['seconds'])}, {_number(found['readings'])} bacaan"
     if found["median_dbm"] is None:
         return f"tidak ada nilai sinyal ({told})"
     level = (
@@ -137,7 +137,7 @@ def _signal(found: Mapping[str, Any] | None) -> str:
         f"kelas {_CLASSES[found['signal_class']]}" if found.get("signal_class") in _CLASSES else "",
     ]
     if found["readings_without"]:
-        rest.append(f"{_number(found['readings_without'])} pembacaan tanpa nilai")
+        rest.append(f"{_number(found['readings_without'])} bacaan tanpa nilai")
     return f"{level}<br>{'; '.join(each for each in rest if each)}"
 
 
@@ -145,9 +145,9 @@ def _broker(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return NOT_MEASURED
     if not found["acknowledged_ts"]:
-        return "<b>tidak</b>: pusat belum mengakui satu pembacaan pun" + _because(found.get("problem"))
+        return "<b>tidak</b>: pusat belum mengakui satu bacaan pun" + _because(found.get("problem"))
     return (
-        f"<b>ya</b>, {_number(found['rows'])} pembacaan diakui, terakhir {_when(found['acknowledged_ts'])};"
+        f"<b>ya</b>, {_number(found['rows'])} bacaan diakui, terakhir {_when(found['acknowledged_ts'])};"
         f" {_number(found['waiting'])} menunggu"
     )
 
@@ -179,14 +179,14 @@ def _reboot(found: Mapping[str, Any] | None) -> str:
     first = found["first_reading_uptime_s"]
     told = "<b>menyala ulang</b>"
     if first is not None:
-        told += f", pembacaan pertama {_span(first)} setelah menyala"
+        told += f", bacaan pertama {_span(first)} setelah menyala"
     return f"{told}; {_lost(found)}"
 
 
 def _lost(found: Mapping[str, Any]) -> str:
     if found["rows_lost"]:
-        return f"<b>{_number(found['rows_lost'])}</b> dari {_number(found['rows_before'])} pembacaan hilang"
-    return f"tidak ada yang hilang dari {_number(found['rows_before'])} pembacaan"
+        return f"<b>{_number(found['rows_lost'])}</b> dari {_number(found['rows_before'])} bacaan hilang"
+    return f"tidak ada yang hilang dari {_number(found['rows_before'])} bacaan"
 
 
 def _throughput(found: Mapping[str, Any] | None) -> str:

@@ -72,6 +72,11 @@ class Record:
         found = (self._known.get("parts") or {}).get(part)
         return found if isinstance(found, dict) else None
 
+    def is_done(self, part: str) -> bool:
+        """Return whether a part was measured; what says why it could not be is done again."""
+        found = self.finding(part)
+        return found is not None and not found.get("is_open")
+
     def keep(self, part: str, finding: Finding) -> None:
         """Keep what a part found; a part that waited for it no longer does."""
         self._known.setdefault("parts", {})[part] = dict(finding)

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     elif record.started_ts is None:
         raise UsageMistake(_("no acceptance test was begun here"), "sinyal accept")
     page = _write_page(args, record)
-    is_complete = all(record.finding(part) is not None for part in PARTS)
+    is_complete = all(record.is_done(part) for part in PARTS)
     if args.json:
         print(
             json.dumps({"page": str(page), "complete": is_complete, **record.document()}, ensure_ascii=False)
@@ -98,7 +98,7 @@ def _go_on(record: Record, gateway: GatewayAtWork, *, signal_s: float) -> None:
         "reboot": lambda: accept_parts.reboot(record, gateway),
     }
     for part, measure in parts.items():
-        if record.finding(part) is not None:
+        if record.is_done(part):
             continue
         _say(f"== {_(NAMES[part])}")
         try:
@@ -146,4 +146,4 @@ def _sum_up(record: Record) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(screen.broken(text, screen.COLUMNS), file=sys.stderr)

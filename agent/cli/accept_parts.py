@@ -57,7 +57,7 @@ def measure_throughput(record: Record, gateway: GatewayAtWork) -> bool:
         offer = ask_budget(gateway.config, "speedtest_offer", engine=None)
     except SinyalError as problem:
         # No server or no room: the page says so, and the next part begins.
-        record.keep("throughput", {"runs": [], "problem": _for_the_page(problem.what)})
+        record.keep("throughput", {"runs": [], "problem": _for_the_page(problem.what), "is_open": True})
         _say(screen.failure_line(problem))
         return False
     price = f" ({rupiah(offer['cost_rupiah'] * RUNS)})" if offer["cost_rupiah"] is not None else ""
@@ -83,7 +83,7 @@ def measure_throughput(record: Record, gateway: GatewayAtWork) -> bool:
         words = None if reason is None else _for_the_page(_(REASONS.get(str(reason), str(reason))))
         runs.append({"ts": began_ts, **settled, "reason": words})
         _say(f"{rate(settled['down_kbit_s'])} / {rate(settled['up_kbit_s'])}, {megabytes(settled['bytes'])}")
-    record.keep("throughput", {"runs": runs, "problem": problem_text})
+    record.keep("throughput", {"runs": runs, "problem": problem_text, "is_open": len(runs) < RUNS})
     return True
 
 
@@ -265,7 +265,7 @@ def _for_the_page(text: str) -> str:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(screen.broken(text, screen.COLUMNS), file=sys.stderr)
 
 
 def _progress(text: str) -> None:

@@ -33,17 +33,17 @@ def release_trial(folder: str) -> tuple[str, str | None] | None:
     """
     trial = _read(f"{folder}/trial")
     if trial:
-        return _("release {new} is on trial since the upgrade from {old}").format(**_named(trial)), None
+        return _("{new} is on trial since the upgrade from {old}").format(**_named(trial)), None
     result = _read(f"{folder}/result")
     told = {
-        "rolled_back": N_("release {new} was not healthy ({reason}); back to {old} since {when}"),
-        "refused": N_("release {new} was refused ({reason}) {when}"),
+        "rolled_back": N_("{new} was not healthy ({reason}); back to {old} since {when}"),
+        "refused": N_("{new} was refused ({reason}) {when}"),
         "interrupted": N_("the upgrade to {new} was interrupted ({reason}) {when}"),
     }.get(result.get("state", ""))
     if told is None:
         return None
     if result.get("reason") == "by_hand":
-        return _("back from release {new} to {old} by hand since {when}").format(**_named(result)), None
+        return _("back from {new} to {old} by hand since {when}").format(**_named(result)), None
     return _(told).format(**_named(result)), "upgrade_" + result["state"]
 
 

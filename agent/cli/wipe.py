@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from agent import screen
 from agent.cli.typed_answer import is_wanted, require_terminal, typed
 from agent.config.keys import DEFAULTS
 from agent.errors import ConfigMistake, NoPermission, SinyalError
@@ -187,13 +188,12 @@ def _say_what_stays(state: Path) -> None:
     if strangers:
         names = ", ".join(strangers[:5])
         print(_("Left in {folder}, not ours: {names}").format(folder=state, names=names))
-    print(
-        _(
-            "Be aware: on a memory card or in flash removed files can be read with special tools until their"
-            " place is used again. `sudo fstrim -av` helps on some cards."
-            " When the card leaves your hands, destroy it."
-        )
+    told = _(
+        "Be aware: on a memory card or in flash removed files can be read with special tools until their"
+        " place is used again. `sudo fstrim -av` helps on some cards."
+        " When the card leaves your hands, destroy it."
     )
+    print(screen.broken(told, screen.COLUMNS))
 
 
 def _strangers(state: Path) -> Iterator[str]:

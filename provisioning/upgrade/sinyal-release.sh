@@ -270,7 +270,7 @@ go_back() { # new old reason
   rm -f "$journal"
   flush "$root/upgrade"
   service restart || true
-  say "release $1 was not healthy ($3); $2 is back" "rilis $1 tidak sehat ($3); kembali ke $2"
+  say "release $1 was not healthy ($3); $2 is back. Next step: sinyal status" "rilis $1 tidak sehat ($3); kembali ke $2. Langkah berikut: sinyal status"
 }
 
 watch() { # new old modem_before: 0 when the new release stays
@@ -304,7 +304,8 @@ begin_trial() { # new old modem_before starts
 
 do_install() { # archive
   archive=$1
-  [ -f "$archive" ] || fail 2 "there is no file $archive" "tidak ada berkas $archive"
+  [ -f "$archive" ] || fail 2 "there is no file '$archive'. Next step: sinyal-release install ARCHIVE" \
+    "tidak ada berkas '$archive'. Langkah berikut: sinyal-release install ARSIP"
   take_lock
   [ ! -f "$journal" ] || fail 1 "release $(value_of new "$journal") is still on trial. Next step: sinyal-release resume" \
     "rilis $(value_of new "$journal") masih diuji. Langkah berikut: sinyal-release resume"

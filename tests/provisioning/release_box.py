@@ -11,7 +11,9 @@ from tempfile import mkdtemp
 
 from agent import __version__
 from agent.modem.simulator import SimulatedModem
+from provisioning.packaging.gateway_libraries import drop_libraries
 from provisioning.packaging.release_tree import PROJECT, make_release_tree, pack_release, seal
+from provisioning.packaging.system_packages import NOT_ON_OPENWRT
 
 SCRIPT = PROJECT / "provisioning" / "upgrade" / "sinyal-release.sh"
 
@@ -41,6 +43,8 @@ def archive_of(version: str, fault: str = "") -> Path:
     """Return the archive of a release made from these sources under another number."""
     folder = Path(mkdtemp(prefix="sinyal-release-"))
     make_release_tree(folder / "tree", version)
+    # What only technicians' commands and GPIO need would triple the time that each installation takes.
+    drop_libraries(folder / "tree" / "site", NOT_ON_OPENWRT)
     about = folder / "tree/site/agent/__init__.py"
     about.write_text(about.read_text().replace(f'"{__version__}"', f'"{version}"'))
     file, added = FAULTS[fault]

@@ -111,7 +111,7 @@ def test_an_unhealthy_release_is_taken_back_and_status_says_why(
     assert box.result()["reason"] in reasons
     wait_for_a_reading(box, OLD)
     status = box.sinyal("status", "--lang", "en")
-    assert f"release {NEW} was not healthy" in " ".join(status.stdout.split())
+    assert f"{NEW} was not healthy" in " ".join(status.stdout.split())
     assert "upgrade_rolled_back" in json.loads(box.sinyal("status", "--json").stdout)["problems"]
 
 
