@@ -52,6 +52,7 @@ h2 { font-size: 11pt; margin: 3.5mm 0 1mm; border-bottom: .3mm solid #000 }
 table { width: 100%; border-collapse: collapse }
 th, td { text-align: left; vertical-align: top; padding: .5mm 2mm .5mm 0; font-weight: normal }
 th { width: 60mm }
+.list { width: 99.5% }
 .list td, .list th { border: .2mm solid #777; padding: .7mm 2mm; width: auto }
 .open { display: inline-block; min-width: 55mm; border-bottom: .2mm dotted #000; height: 1em }
 .signs td { width: 33%; padding-top: 3mm; text-align: center }

@@ -44,6 +44,8 @@ def make_release_tree(folder: Path, version: str) -> None:
         shutil.rmtree(site / unwanted)
     copy_libraries(site)
     _name_ourselves(site, version)
+    for name in ("README.md", "LICENSE"):
+        shutil.copyfile(PROJECT / name, folder / name)
     launcher = folder / "bin" / "sinyal"
     launcher.parent.mkdir()
     launcher.write_text(LAUNCHER, encoding="utf-8")

@@ -117,6 +117,7 @@ def make_ipk(release: Path, work: Path, target: Path, version: str, date: int) -
 def openwrt_files() -> Iterator[tuple[Path, Path, int]]:
     """Yield what OpenWrt gets beside the release: the file, its place below the root, its mode."""
     yield PROJECT / "provisioning/upgrade/sinyal-release.sh", Path("usr/sbin/sinyal-release"), 0o755
+    yield PROJECT / "provisioning/upgrade/openwrt/sinyal-release", Path("etc/init.d/sinyal-release"), 0o755
     yield PROJECT / "agent/config/sinyal.toml", Path("usr/share/sinyal/sinyal.toml"), 0o644
     yield from _hooks(OPENWRT_PLACES)
 

@@ -12,6 +12,7 @@ import pytest
 
 from agent.modem.simulator import Behaviour, SimulatedModem
 from agent.modem.transcript import read_transcript
+from provisioning.packaging.reproducible import sha256_of
 from tests.pipeline.whole_gateway import DEMO_TRANSCRIPT, wait_until
 from tests.provisioning.release_box import ReleaseBox, archive_of
 
@@ -220,6 +221,47 @@ def test_by_hand_the_release_before_comes_back_and_reads_the_database(box: Relea
 def _last_seq(box: ReleaseBox) -> int:
     queue = snapshot(box).get("buffer")
     return int(queue["last_seq"]) if isinstance(queue, dict) else 0
+
+
+def test_where_a_key_is_pinned_only_a_signed_release_is_taken(tmp_path: Path) -> None:
+    box = ReleaseBox(tmp_path, None)
+    archive = Path(shutil.copy(archive_of(OLD), tmp_path))
+    key, hashes = tmp_path / "release.key", tmp_path / "SHA256SUMS"
+    for command in (
+        f"openssl ecparam -name prime256v1 -genkey -noout -out {key}",
+        f"openssl ec -in {key} -pubout -out {tmp_path}/release.pub",
+    ):
+        subprocess.run(command.split(), check=True, capture_output=True)
+
+    without_list = box.release("install", archive)
+    hashes.write_text(f"{sha256_of(archive)}  {archive.name}\n")
+    unsigned = box.release("install", archive)
+    subprocess.run(["openssl", "dgst", "-sha256", "-sign", key, "-out", f"{hashes}.sig", hashes], check=True)
+    signed = box.release("install", archive)
+
+    assert (without_list.returncode, unsigned.returncode) == (1, 1)
+    assert "nothing was changed" in unsigned.stdout
+    assert (signed.returncode, box.current()) == (0, OLD), signed.stdout
+
+
+@pytest.mark.parametrize("harm", ["changed", "added", "linked"])
+def test_a_release_with_a_file_that_is_not_as_it_was_made_is_refused(tmp_path: Path, harm: str) -> None:
+    box = ReleaseBox(tmp_path, None)
+    tree, bad = tmp_path / "tree", tmp_path / "bad.tar.gz"
+    tree.mkdir()
+    subprocess.run(["tar", "-xzf", archive_of(OLD), "-C", tree], check=True)
+    if harm == "changed":
+        (tree / "bin/sinyal").write_text("#!/bin/sh\n")
+    elif harm == "added":
+        (tree / "site/sitecustomize.py").write_text("")
+    else:
+        (tree / "site/other.py").symlink_to("/etc/passwd")
+    subprocess.run(["tar", "-czf", bad, "-C", tree, "."], check=True)
+
+    refused = box.release("install", bad)
+
+    assert refused.returncode == 1
+    assert (box.current(), box.releases()) == ("", set())
 
 
 def test_a_damaged_or_tampered_archive_is_refused(tmp_path: Path) -> None:
