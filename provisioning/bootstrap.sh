@@ -81,11 +81,17 @@ if [ -n "$to" ]; then
   if [ -d "${bundle:-/nowhere}" ]; then cp -R "$bundle/." "$work/sinyal-bootstrap/"; fi
   if [ -f "${bundle:-/nowhere}" ]; then cp "$bundle" "$work/sinyal-bootstrap/offline.tar.gz" && options="$options --offline offline.tar.gz"; fi
   if [ -n "$gateway" ]; then cp -R "$gateway" "$work/sinyal-bootstrap/gateway" && options="$options --gateway gateway"; fi
-  far="d=\$(mktemp -d) && cd \$d && tar -xf - && cd sinyal-bootstrap && if [ \$(id -u) -ne 0 ]; then s='sudo -n'; fi; \$s sh bootstrap.sh $options; c=\$?; cd / && rm -rf \$d; exit \$c"
+  far="d=\$(mktemp -d) && cd \$d && tar -xf - && cd sinyal-bootstrap && if [ \$(id -u) -ne 0 ]; then s='sudo -n'; fi; \$s sh bootstrap.sh $options; c=\$?; for f in gateway/*.csr; do [ -f \$f ] && mkdir -p ~/sinyal-requests && cp \$f ~/sinyal-requests/; done; cd / && rm -rf \$d; exit \$c"
   say "continues on $to" "lanjut di $to"
   # shellcheck disable=SC2029 # made here on purpose; it holds nothing but our own words
   tar -cf - -C "$work" sinyal-bootstrap | ssh "$to" "$far"
-  exit $?
+  code=$?
+  # The request for a certificate was made there; the centre signs it.
+  if [ -n "$gateway" ] && [ "$dry_run" = no ]; then
+    ssh "$to" 'cd ~/sinyal-requests 2>/dev/null && tar -cf - *.csr' </dev/null >"$work/requests.tar" 2>/dev/null &&
+      tar -xf "$work/requests.tar" -C "$gateway"
+  fi
+  exit $code
 fi
 
 # ---- which system ----
@@ -187,6 +193,15 @@ put() { # source target mode: only when it differs, whole or not at all
 
 place_gateway() {
   [ -n "$gateway" ] || return 0
+  if [ -f "$gateway/install.sh" ]; then
+    # A bundle of the centre installs itself: it knows its seal, and asks for the certificate.
+    set -- --etc "$prefix/etc/sinyal"
+    [ "$dry_run" = no ] || set -- "$@" --dry-run
+    before=$(cksum <"$prefix/etc/sinyal/sinyal.toml" 2>/dev/null)
+    sh "$gateway/install.sh" "$@" || fail 1 "the bundle $gateway was not installed (see above)" "paket $gateway tidak terpasang (lihat di atas)"
+    [ "$before" = "$(cksum <"$prefix/etc/sinyal/sinyal.toml" 2>/dev/null)" ] || changed=yes
+    return 0
+  fi
   [ -f "$gateway/sinyal.toml" ] || fail 2 "$gateway has no sinyal.toml" "$gateway tidak punya sinyal.toml"
   if [ -f "$gateway/SHA256SUMS" ]; then
     (cd "$gateway" && sha256sum -c SHA256SUMS >/dev/null 2>&1) ||

@@ -18,11 +18,19 @@ from agent.errors import ConfigMistake, NoPermission, SinyalError
 from agent.language import N_, _, ngettext
 from agent.pipeline.snapshot import LOCK_NAME, daemon_runs
 
-STATE_FILES = ("sinyal.db*", "modem.json*", "acceptance.json*", "*.damaged*", "*.tmp", "*.new")
+STATE_FILES = (
+    "sinyal.db*",
+    "modem.json*",
+    "acceptance.json*",
+    "enrolled.json*",
+    "*.damaged*",
+    "*.tmp",
+    "*.new",
+)
 """What the agent keeps in its state folder; a strange file that lies there stays, and is named."""
 
-KEY_NAMES = ("*.key", "*.key.pem", "*.csr", "*.crt", "*.token", "board*")
-"""Beside the configuration: keys, requests, certificates and what ties them to this board."""
+KEY_NAMES = ("*.key", "*.key.pem", "*.csr", "*.crt", "*.token")
+"""Beside the configuration, whatever their name: keys, requests and certificates."""
 
 RUNTIME_FILES = ("status.json*",)
 
@@ -81,11 +89,16 @@ def _configuration(args: argparse.Namespace) -> tuple[Mapping[str, Any], Path | 
 
 def _found(values: Mapping[str, Any], config_file: Path | None) -> dict[str, list[Path]]:
     """Return the files of each kind, in the order in which they are to go: keys first."""
-    keys = {Path(values[f"broker.{name}"]) for name in ("key_file", "cert_file") if values[f"broker.{name}"]}
+    keys: set[Path] = set()
+    for named in (values["broker.key_file"], values["broker.cert_file"]):
+        # Beside a key stand its request, and what was being written when the power went.
+        if named:
+            keys |= {*named.parent.glob(f"{named.name}*"), *named.parent.glob(f"{named.stem}.*")}
     identity: list[Path] = []
     if config_file is not None:
         for pattern in KEY_NAMES:
             keys |= set(config_file.parent.glob(pattern))
+        keys.discard(values["broker.ca_file"])
         identity = [config_file, *sorted(config_file.parent.glob(f"{config_file.name}.*"))]
     state, runtime = values["paths.state"], values["paths.runtime"]
     history = [path for pattern in STATE_FILES for path in sorted(state.glob(pattern))]

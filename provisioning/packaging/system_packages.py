@@ -47,10 +47,10 @@ DESCRIPTION = (
     "Reads the modem, keeps every reading, publishes when the uplink returns."
 )
 
-DEPENDS_DEB = ["python3 (>= 3.11)", "passwd"]
+DEPENDS_DEB = ["python3 (>= 3.11)", "passwd", "openssl"]
 DEPENDS_IPK = [
     "python3-light", "python3-logging", "python3-sqlite3", "python3-openssl", "python3-urllib",
-    "python3-uuid", "python3-codecs", "python3-decimal", "python3-ctypes",
+    "python3-uuid", "python3-codecs", "python3-decimal", "python3-ctypes", "openssl-util",
 ]  # fmt: skip
 
 

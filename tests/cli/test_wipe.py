@@ -14,13 +14,21 @@ def used(tmp_path: Path) -> Path:
     """Give the folder of a gateway with keys, configuration and history; its agent does not run."""
     (tmp_path / "state").mkdir()
     (tmp_path / "run").mkdir()
-    for name in ("gateway.key", "gateway.crt", "ca.crt.pem", "sinyal.toml.last-good"):
+    for name in (
+        "gateway.key",
+        "gateway.csr",
+        "gateway.crt",
+        "gateway.crt.new",
+        "ca.crt.pem",
+        "sinyal.toml.last-good",
+    ):
         (tmp_path / name).write_text("secret")
-    for name in ("sinyal.db", "sinyal.db.damaged-1", "modem.json", "somebody.txt"):
+    for name in ("sinyal.db", "sinyal.db.damaged-1", "modem.json", "enrolled.json", "somebody.txt"):
         (tmp_path / "state" / name).write_text("history")
     (tmp_path / "sinyal.toml").write_text(
         '[gateway]\nid = "gw-7"\nlanguage = "en"\n[paths]\nstate = "state"\nruntime = "run"\n'
-        '[broker]\nhost = "localhost"\nkey_file = "gateway.key"\ncert_file = "gateway.crt"\n'
+        '[broker]\nhost = "localhost"\nca_file = "ca.crt.pem"\n'
+        'key_file = "gateway.key"\ncert_file = "gateway.crt"\n'
     )
     return tmp_path
 

@@ -208,6 +208,25 @@ def test_over_ssh_the_same_script_goes_on_there(
     assert (machine.root / "etc/sinyal/sinyal.toml").exists()
 
 
+def test_a_bundle_of_the_centre_installs_itself_and_its_request_comes_back(
+    tmp_path: Path, shell: list[str], bundle: Path, gateway: Path
+) -> None:
+    machine = Machine(tmp_path, shell, "debian")
+    home = tmp_path / "home"
+    home.mkdir()
+    machine._program(tmp_path / "bin/ssh", f'export HOME={home}; exec {" ".join(shell)} -c "$2"')
+    machine._program(
+        gateway / "install.sh",
+        f'echo "install.sh $*" >>{machine.calls}; cd "$(dirname "$0")"; echo request >gw-7.csr',
+    )
+
+    done = machine.bootstrap("--to", "pi@192.0.2.7", "--offline", bundle, "--gateway", gateway)
+
+    assert done.returncode == 0, done.stderr
+    assert f"install.sh --etc {machine.root}/etc/sinyal" in machine.called()
+    assert (gateway / "gw-7.csr").read_text() == "request\n"
+
+
 @pytest.mark.parametrize(
     "arguments", [["--offline"], ["--what"], ["--offline", "/no/such"], ["--to", "-oProxy=x"]]
 )

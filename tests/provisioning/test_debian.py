@@ -156,7 +156,7 @@ def fresh_debian(tmp_path: Path) -> Iterator[Debian]:
     release = re.search(r"VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text())
     assert release
     subprocess.run(
-        ["debootstrap", "--variant=minbase", "--include=python3", release[1], str(base), source],
+        ["debootstrap", "--variant=minbase", "--include=python3,openssl", release[1], str(base), source],
         check=True,
         capture_output=True,
     )

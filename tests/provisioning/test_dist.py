@@ -112,7 +112,7 @@ def test_the_deb_is_for_every_processor_and_asks_for_no_network(dist: Path) -> N
     ).stdout
 
     assert "Architecture: all" in told
-    assert "Depends: python3 (>= 3.11), passwd" in told
+    assert "Depends: python3 (>= 3.11), passwd, openssl" in told
     for part in (
         "/usr/bin/sinyal -> /opt/sinyal/current/bin/sinyal",
         "man1/sinyal.1.gz",
