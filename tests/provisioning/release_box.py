@@ -87,10 +87,17 @@ class ReleaseBox:
             f"echo $! >{folder}/service.pid\n"
         )
         service.chmod(0o755)
+        path = f"/usr/sbin:/usr/bin:/sbin:/bin:{Path(sys.executable).parent}"
+        if self._shell[0] == "busybox":
+            # On OpenWrt every small program is busybox's, and knows fewer options.
+            applets = folder / "applets"
+            applets.mkdir()
+            subprocess.run(["busybox", "--install", "-s", applets], check=True)
+            path = f"{applets}:{path}"
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SINYAL_")},
             # The machine's Python, as a gateway has it, or the one that runs the tests.
-            "PATH": f"/usr/sbin:/usr/bin:/sbin:/bin:{Path(sys.executable).parent}",
+            "PATH": path,
             "SINYAL_ROOT": str(self.root),
             "SINYAL_CONFIG": str(self.config),
             "SINYAL_SERVICE": str(service),
