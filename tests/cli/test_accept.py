@@ -15,19 +15,19 @@ from tests.cli.terminal import Terminal
 from tests.cli.test_main import sinyal
 from tests.pipeline.whole_gateway import DEMO_TRANSCRIPT, Gateway, wait_until
 from tests.support.mosquitto import Mosquitto
+from tests.support.speed_server import SpeedServer
 
 
 @pytest.fixture
 def gateway(tmp_path: Path, broker: Mosquitto) -> Iterator[Gateway]:
     """Give a gateway at work that knows its village and reaches its broker."""
-    with SimulatedModem(read_transcript(DEMO_TRANSCRIPT), Behaviour()) as modem:
+    with SimulatedModem(read_transcript(DEMO_TRANSCRIPT), Behaviour()) as modem, SpeedServer() as server:
         running = Gateway(
             tmp_path / "gw", modem=str(modem.path), broker=f'host = "127.0.0.1"\nport = {broker.port}'
         )
         text = running.config.read_text()
-        running.config.write_text(
-            text.replace('id = "gw-test"', 'id = "gw-test"\nkode_desa = "15.02.01.2001"')
-        )
+        text = text.replace('id = "gw-test"', 'id = "gw-test"\nkode_desa = "15.02.01.2001"')
+        running.config.write_text(f'{text}[throughput]\nurl = "http://127.0.0.1:{server.port}/x/"\n')
         running.start()
         try:
             wait_for_a_reading(running)
@@ -63,7 +63,7 @@ def test_an_acceptance_goes_on_over_a_pulled_plug_and_a_reboot(gateway: Gateway)
         screen.answer("not set up for", "15.02.01.2001")
         screen.answer("Your name", "Andi")
         screen.wait_for("Signal")
-        screen.wait_for("throughput.url is empty")
+        screen.answer("Three speed tests use up to", "y")
         screen.wait_for("acknowledge")
         screen.answer("Ready?", "y")
         screen.wait_for("Pull the plug now")
@@ -84,6 +84,7 @@ def test_an_acceptance_goes_on_over_a_pulled_plug_and_a_reboot(gateway: Gateway)
     assert power["cause"] == "power"
     assert found["parts"]["signal"]["median_dbm"] is not None
     assert found["parts"]["broker"]["rows"] > 0
+    assert [run["state"] for run in found["parts"]["throughput"]["runs"]] == ["done"] * 3
     (page,) = gateway.folder.glob("berita-acara-gw-test-*.html")
     text = page.read_text()
     for told in ("BERITA ACARA UJI TERIMA", "15.02.01.2001", "Andi", "median RSRP", "belum diukur"):
