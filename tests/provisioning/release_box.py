@@ -103,7 +103,7 @@ class ReleaseBox:
             "SINYAL_SERVICE": str(service),
             "SINYAL_RELEASE_KEY": str(folder / "release.pub"),
             "SINYAL_LANG": "en",
-            "SINYAL_TRIAL_S": "90",
+            "SINYAL_TRIAL_S": "180",
             "SINYAL_LOOK_EVERY_S": "0.3",
         }
 
@@ -116,7 +116,7 @@ class ReleaseBox:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=110,
+            timeout=300,
         )
 
     def begin(self, *arguments: str | Path) -> "subprocess.Popen[str]":
