@@ -5,7 +5,7 @@ BIN := .venv/bin
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench soak browser test-platform lock translations docs format clean
+.PHONY: help run test test-platform dist check bench soak browser lock translations docs format clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ run: .venv/.demo ## a simulated gateway end to end: modem, agent, broker, live v
 test: .venv/.dev ## all tests, with everything they need (real mosquitto included)
 	@sh .ci/system-packages test
 	@sh .ci/tests $(BIN)/python $(ARGS)
+
+dist: .venv/.dev ## wheel, sdist, .deb, .ipk, OpenWrt feed, offline bundle, bill of materials: into dist/
+	$(BIN)/python -m provisioning.packaging dist
 
 check: .venv/.dev ## format, lint, types, import layers, shell, dead code, translations, generated documents
 	@sh .ci/check $(BIN)
@@ -31,9 +34,10 @@ soak: .venv/.dev ## the long fault campaigns
 browser: .venv/.dev ## the village page in a real browser: small phones, a sheet of A4
 	@sh .ci/system-packages browser
 	$(BIN)/python -m pytest -m browser $(ARGS)
-test-platform: .venv/.dev ## whole operating systems: systemd as PID 1 (User-Mode Linux); says loudly what it cannot do
+
+test-platform: .venv/.dev ## whole operating systems: systemd as PID 1, the .deb in a fresh Debian; says loudly what it cannot do
 	@sh .ci/system-packages platform
-	$(BIN)/python -m pytest -m platform -rs $(ARGS)
+	$(BIN)/python -m pytest -m platform -rs --timeout=900 $(ARGS)
 
 format: .venv/.dev ## put the code in its format
 	$(BIN)/ruff format .

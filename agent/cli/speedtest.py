@@ -71,9 +71,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.yes and not _wanted(offer):
         print(_("nothing was sent"), file=sys.stderr)
         return 1
-    begun = ask_budget(config, "speedtest_begin", engine=args.engine)
-    result, next_step = _test(begun["request"])
-    settled = ask_budget(config, "speedtest_finish", number=begun["number"], result=result)["result"]
+    settled, next_step = one_test(config, args.engine)
     if args.json:
         print(json.dumps({"engine": offer["engine"], **settled}, ensure_ascii=False))
     elif settled["state"] == "done":
@@ -87,6 +85,17 @@ def run(args: argparse.Namespace) -> int:
         ),
         next_step,
     )
+
+
+def one_test(config: Config, engine: str | None) -> tuple[dict[str, Any], str]:
+    """Do a test that is wanted; return it as it is stored, with the next step when it failed.
+
+    Raises SinyalError when it may not begin: no server, no room in the budget, another one running.
+    """
+    begun = ask_budget(config, "speedtest_begin", engine=engine)
+    result, next_step = _test(begun["request"])
+    settled = ask_budget(config, "speedtest_finish", number=begun["number"], result=result)["result"]
+    return dict(settled), next_step
 
 
 def _wanted(offer: Mapping[str, Any]) -> bool:
@@ -141,8 +150,8 @@ def _show_progress(told: Mapping[str, Any]) -> None:
     if "direction" not in told or not sys.stderr.isatty():
         return
     name = _("down") if told["direction"] == "down" else _("up")
-    rate = told["bytes"] * 8 / 1000 / max(float(told["seconds"]), 0.01)
-    line = f"{name}: {told['bytes'] // 1000} kB, {_rate(rate)}"
+    kbit_s = told["bytes"] * 8 / 1000 / max(float(told["seconds"]), 0.01)
+    line = f"{name}: {told['bytes'] // 1000} kB, {rate(kbit_s)}"
     print(f"\r{line:<50}", end="", file=sys.stderr, flush=True)
 
 
@@ -153,8 +162,8 @@ def _end_progress() -> None:
 
 def _print_result(result: Mapping[str, Any]) -> None:
     for label, text in (
-        (_("Down"), _rate(result["down_kbit_s"])),
-        (_("Up"), _rate(result["up_kbit_s"])),
+        (_("Down"), rate(result["down_kbit_s"])),
+        (_("Up"), rate(result["up_kbit_s"])),
         (_("Round trip"), f"{screen.number(result['rtt_ms'], 1)} ms"),
         (_("Server"), result["server"]),
         (_("Used"), megabytes(result["bytes"])),
@@ -162,7 +171,8 @@ def _print_result(result: Mapping[str, Any]) -> None:
         print(f"{label:<15} {text}")
 
 
-def _rate(kbit_s: float | None) -> str:
+def rate(kbit_s: float | None) -> str:
+    """Return a rate in the unit that suits it, or a dash when not known."""
     if kbit_s is None:
         return "-"
     return (
@@ -192,7 +202,7 @@ def _found(test: Mapping[str, Any]) -> str:
         reason = str(test["reason"])
         word = _("skipped") if test["state"] == "skipped" else _("failed")
         return f"{word}: {_(REASONS.get(reason, reason))}"
-    return f"{_rate(test['down_kbit_s'])} / {_rate(test['up_kbit_s'])}, {megabytes(test['bytes'])}"
+    return f"{rate(test['down_kbit_s'])} / {rate(test['up_kbit_s'])}, {megabytes(test['bytes'])}"
 
 
 def _show_peak(config: Config, *, as_json: bool) -> int:
@@ -205,6 +215,6 @@ def _show_peak(config: Config, *, as_json: bool) -> int:
         print(
             _(
                 "busiest five minutes of the last day: {down} down, {up} up (the link can do at least that)"
-            ).format(down=_rate(peak["down_kbit_s"]), up=_rate(peak["up_kbit_s"]))
+            ).format(down=rate(peak["down_kbit_s"]), up=rate(peak["up_kbit_s"]))
         )
     return 0

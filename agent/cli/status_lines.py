@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from agent import __version__, screen
+from agent.cli.release_trial import release_trial, upgrade_folder
 from agent.config.keys import effective_port
 from agent.language import _, ngettext
 
@@ -114,7 +115,7 @@ def status_lines(values: Mapping[str, Any], seen: Seen) -> list[Line]:
     lines = []
     if seen.missing is not None:
         lines.append(Line(_("Settings"), seen.missing, "not_configured"))
-    lines += [_agent_line(seen), _reading_line(seen)]
+    lines += [_agent_line(seen), *_release_lines(), _reading_line(seen)]
     if reading:
         lines += [
             _power_line(reading),
@@ -183,6 +184,12 @@ def _agent_line(seen: Seen) -> Line:
         return Line(label, _("not running: {why}").format(why=words[why]), "daemon_not_running")
     text = _("not running since {when}: {why}").format(when=screen.wib(since_ts), why=words[why])
     return Line(label, text, "daemon_not_running")
+
+
+def _release_lines() -> list[Line]:
+    folder = upgrade_folder()
+    told = release_trial(folder) if folder is not None else None
+    return [] if told is None else [Line(_("Release"), *told)]
 
 
 def _reading_line(seen: Seen) -> Line:

@@ -27,6 +27,8 @@ case "${0##*/}" in
   sinyal-outages) exec sinyal outages "$@" ;;
   sinyal-availability) exec sinyal availability "$@" ;;
   sinyal-page) exec sinyal page "$@" ;;
+  sinyal-accept) exec sinyal accept "$@" ;;
+  sinyal-wipe) exec sinyal wipe "$@" ;;
   sinyal-config-check) exec sinyal config check "$@" ;;
   sinyal-config-show) exec sinyal config show "$@" ;;
   sinyal-config-set) exec sinyal config set "$@" ;;
@@ -40,7 +42,7 @@ case "${0##*/}" in
   sinyal-decode) exec sinyal decode "$@" ;;
   sinyal-version) exec sinyal version "$@" ;;
 esac
-names="sinyal-menu sinyal-run sinyal-demo sinyal-status sinyal-doctor sinyal-watch sinyal-budget sinyal-speedtest sinyal-modem-find sinyal-modem-read sinyal-modem-at sinyal-modem-record sinyal-modem-simulate sinyal-aim sinyal-gpio sinyal-buffer-stats sinyal-buffer-export sinyal-buffer-resend sinyal-send sinyal-pause sinyal-outages sinyal-availability sinyal-page sinyal-config-check sinyal-config-show sinyal-config-set sinyal-config-import-uci sinyal-identity sinyal-support-bundle sinyal-enrol-request sinyal-enrol-send sinyal-enrol-install sinyal-enrol-show sinyal-decode sinyal-version"
+names="sinyal-menu sinyal-run sinyal-demo sinyal-status sinyal-doctor sinyal-watch sinyal-budget sinyal-speedtest sinyal-modem-find sinyal-modem-read sinyal-modem-at sinyal-modem-record sinyal-modem-simulate sinyal-aim sinyal-gpio sinyal-buffer-stats sinyal-buffer-export sinyal-buffer-resend sinyal-send sinyal-pause sinyal-outages sinyal-availability sinyal-page sinyal-accept sinyal-wipe sinyal-config-check sinyal-config-show sinyal-config-set sinyal-config-import-uci sinyal-identity sinyal-support-bundle sinyal-enrol-request sinyal-enrol-send sinyal-enrol-install sinyal-enrol-show sinyal-decode sinyal-version"
 if [ "${1:-}" != install ] || [ ! -d "${2:-}" ]; then
   echo "usage: sh $0 install FOLDER" >&2
   exit 2

@@ -11,7 +11,7 @@ _sinyal() {
       -*) ;;
       *)
         case "${command:+$command }$word" in
-          "menu"|"run"|"demo"|"status"|"doctor"|"watch"|"budget"|"speedtest"|"modem"|"modem find"|"modem read"|"modem at"|"modem record"|"modem simulate"|"aim"|"gpio"|"buffer"|"buffer stats"|"buffer export"|"buffer resend"|"send"|"pause"|"outages"|"availability"|"page"|"config"|"config check"|"config show"|"config set"|"config import-uci"|"identity"|"support-bundle"|"enrol"|"enrol request"|"enrol send"|"enrol install"|"enrol show"|"decode"|"version")
+          "menu"|"run"|"demo"|"status"|"doctor"|"watch"|"budget"|"speedtest"|"modem"|"modem find"|"modem read"|"modem at"|"modem record"|"modem simulate"|"aim"|"gpio"|"buffer"|"buffer stats"|"buffer export"|"buffer resend"|"send"|"pause"|"outages"|"availability"|"page"|"accept"|"wipe"|"config"|"config check"|"config show"|"config set"|"config import-uci"|"identity"|"support-bundle"|"enrol"|"enrol request"|"enrol send"|"enrol install"|"enrol show"|"decode"|"version")
             command="${command:+$command }$word" ;;
         esac ;;
     esac
@@ -50,6 +50,7 @@ _sinyal() {
     "page --folder") words=""; takes=1 ;;
     "page --port") words=""; takes=1 ;;
     "page --address") words=""; takes=1 ;;
+    "accept --output") words=""; takes=1 ;;
     "identity --port") words=""; takes=1 ;;
     "decode --format") words="jsonl csv influx"; takes=1 ;;
     "decode --gateway") words=""; takes=1 ;;
@@ -62,7 +63,7 @@ _sinyal() {
   esac
   if [[ -z $takes ]]; then
     case "$command" in
-      "") words="menu run demo status doctor watch budget speedtest modem aim gpio buffer send pause outages availability page config identity support-bundle enrol decode version --config --lang --version" ;;
+      "") words="menu run demo status doctor watch budget speedtest modem aim gpio buffer send pause outages availability page accept wipe config identity support-bundle enrol decode version --config --lang --version" ;;
       "menu") words="--config --lang" ;;
       "run") words="--config --lang" ;;
       "demo") words="--config --lang --uplink-cut --for" ;;
@@ -88,6 +89,8 @@ _sinyal() {
       "outages") words="--config --lang --from --to --json" ;;
       "availability") words="--config --lang --month --json --csv" ;;
       "page") words="--config --lang --folder --serve --json --port --address" ;;
+      "accept") words="--config --lang --output --print --restart --json" ;;
+      "wipe") words="--config --lang" ;;
       "config") words="check show set import-uci --config --lang" ;;
       "config check") words="--config --lang --json" ;;
       "config show") words="--config --lang --json" ;;

@@ -1,0 +1,1 @@
+"""Everything that can be installed, made from this folder by one command: `make dist`."""
