@@ -11,7 +11,7 @@ from typing import Any
 
 from agent import __version__, screen
 from agent.cli.modem_line import add_port, open_modem
-from agent.config.load import DEFAULT_CONFIG_FILE, LoadedConfig, build_config, config_path
+from agent.config.load import DEFAULT_CONFIG_FILE, LoadedConfig, build_what_is_right, config_path
 from agent.doctor.finding import Finding
 from agent.doctor.gather import Modem, Settings, gather
 from agent.doctor.layers import Layer, diagnose, first_trouble
@@ -32,13 +32,13 @@ Findings = Sequence[tuple[Layer, Finding]]
 
 
 class Assumed:
-    """Stands in for a configuration that cannot be used: the defaults (see Configuration)."""
+    """Stands in for a configuration that cannot be used: what of it is right (see Configuration)."""
 
     def __init__(self, loaded: LoadedConfig) -> None:
         self._loaded = loaded
 
     def load(self) -> LoadedConfig:
-        """Return the defaults."""
+        """Return what is right, and defaults for the rest."""
         return self._loaded
 
     def is_unconfigured(self) -> bool:
@@ -80,7 +80,7 @@ def _diagnosed(args: argparse.Namespace, settings: Settings) -> Findings:
 
 
 def usable_settings(args: argparse.Namespace) -> tuple[Settings, Any]:
-    """Return the configuration, or the defaults and what is wrong with it; and what commands load it from."""
+    """Return the configuration, or what of it is right and what is wrong; and what commands load it from."""
     configuration = args.configuration
     try:
         loaded = configuration.load()
@@ -90,7 +90,7 @@ def usable_settings(args: argparse.Namespace) -> tuple[Settings, Any]:
             path = config_path(configuration.named, os.environ)
         except SinyalError:
             path = DEFAULT_CONFIG_FILE
-        assumed = build_config({}, path, {})
+        assumed = build_what_is_right(path)
         if configuration.is_unconfigured():
             return Settings(assumed.config, path, None, is_configured=False), Assumed(assumed)
         return Settings(assumed.config, path, mistake), Assumed(assumed)

@@ -9,6 +9,7 @@ import re
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from agent.config.keys import DEFAULTS, RULES, ImpossibleValue, check_together
 from agent.config.rules import Rule
 from agent.config.toml_text import MAX_SHOWN_CHARS, one_line, shortened, written
-from agent.errors import ConfigMistake, NoPermission
+from agent.errors import ConfigMistake, NoPermission, SinyalError
 from agent.language import _, ngettext
 
 if TYPE_CHECKING:
@@ -172,6 +173,23 @@ def build_config(document: Mapping[str, Any], file: Path, environment: Mapping[s
     """Return the configuration of a parsed file and the environment; mistakes raise ConfigMistakes."""
     builder = _Builder(document, file, environment)
     return LoadedConfig(builder.checked_values(), file, builder.origins)
+
+
+def build_what_is_right(file: Path) -> LoadedConfig:
+    """Return the configuration made of those sections of a file that are right by themselves; never raises.
+
+    For commands that must work with a broken one: one wrong number shall not move the state folder.
+    """
+    right: dict[str, Any] = {}
+    try:
+        document = parse_toml(read_text(file), file)
+    except SinyalError:
+        document = {}
+    for section, content in document.items():
+        with suppress(ConfigMistakes):
+            build_config({**right, section: content}, file, {})
+            right[section] = content
+    return build_config(right, file, {})
 
 
 class _Builder:

@@ -86,7 +86,7 @@ def check_power(evidence: Evidence) -> Finding:
 
 
 def check_clock(evidence: Evidence) -> Finding:
-    """Judge the system clock against everything that knows better, certificates last."""
+    """Judge the system clock against everything that knows better, the modem and the files."""
     shown = _("it shows {when}").format(when=screen.wib(evidence.now_ts))
     off_s = clock_offset_s(evidence)
     if evidence.now_ts < AGENT_BIRTH_TS:
@@ -99,15 +99,11 @@ def check_clock(evidence: Evidence) -> Finding:
         what = _("the clock is behind: the settings were written later; {shown}").format(shown=shown)
         return failed("clock_wrong", what, _(SET_CLOCK))
     if evidence.clock_quality == "unset":
-        code = getattr(evidence.broker and evidence.broker.tls_problem, "code", "")
-        if code in ("tls_not_yet_valid", "tls_expired"):
-            what = _("the clock is not confirmed, and the broker's certificate does not fit it; {shown}")
-            return failed("clock_wrong", what.format(shown=shown), _(SET_CLOCK))
         if _network_agrees(evidence):
             return passed(f"{shown}, {screen.word('ts_quality', 'modem')}")
         return warned(
             "clock_unconfirmed", _("{shown}; nothing confirms it yet").format(shown=shown),
-            _("it confirms itself when the internet or the modem tells the time"),
+            _("compare it with a phone; only when it is wrong: sudo date -s 'YYYY-MM-DD HH:MM'"),
         )  # fmt: skip
     return passed(f"{shown}, {screen.word('ts_quality', evidence.clock_quality)}")
 

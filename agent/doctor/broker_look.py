@@ -69,6 +69,9 @@ def _look_at(address: Address, broker: BrokerConfig) -> BrokerSeen:
         try:
             context = tls_context(TlsFiles(broker.ca_file, broker.cert_file, broker.key_file))
             wrapped = context.wrap_socket(sock, server_hostname=address[0])
+        except ConnectionError as error:
+            # TCP was fine a moment ago: a broker that expects plain MQTT hangs up on the greeting of TLS.
+            return BrokerSeen(address, tls_problem=problems.TLS_NOT_SPOKEN.problem(address, str(error)))
         except (OSError, ValueError) as error:
             return BrokerSeen(address, tls_problem=problems.connect_problem(address, error))
         except SinyalError as error:

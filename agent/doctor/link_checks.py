@@ -21,14 +21,17 @@ def check_names(evidence: Evidence) -> Finding:
         return passed(", ".join(seen.host for seen in evidence.names))
     what = _("{host} is not resolved ({detail})").format(host=broken[0].host, detail=broken[0].detail)
     if len(broken) < len(evidence.names):
-        return failed("name_not_resolved", what, _("check the spelling of that name: sinyal config show"))
+        step = _("check the spelling of that name: sinyal config show")
+        # Another address of the broker stood in for it.
+        in_the_way = evidence.broker is None or evidence.broker.tcp_problem is not None
+        return (failed if in_the_way else warned)("name_not_resolved", what, step)
     if not evidence.internet_answers:
         return untested(_("nothing beyond this gateway answers"))
     return failed("dns", what, _name_server())
 
 
 def _name_server() -> str:
-    return _("give the router another name server, such as 1.1.1.1")
+    return _("in the router's page, under DNS, set 1.1.1.1; without a router: in /etc/resolv.conf")
 
 
 def check_captive(evidence: Evidence) -> Finding:

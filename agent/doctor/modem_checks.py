@@ -16,6 +16,11 @@ SIM_STEPS = {
     "error": N_("clean the card's contacts and push it in again; if it stays unread, it is dead: replace it"),
 }
 
+PIN_REFUSED = N_(
+    "try no other code: ask for the PIN of whoever looks after the card, "
+    "then sinyal config set modem.sim_pin -"
+)
+
 ANTENNA = N_("check the antenna's plug and cable, on the socket MAIN; then aim it: sinyal aim")
 
 APN_STEP = N_("set the operator's APN in the router's modem settings, as on the card's leaflet")
@@ -93,6 +98,8 @@ def check_sim(evidence: Evidence) -> Finding:
     word = screen.word("sim_state", state)
     if state == "ready":
         return passed(word)
+    if state == "pin_required" and evidence.config.modem.sim_pin:
+        return failed("sim_pin_refused", _("the SIM card refuses the PIN of the settings"), _(PIN_REFUSED))
     text = _("the SIM card is {state}").format(state=word) if state == "absent" else word
     return failed(f"sim_{state}", text, _(SIM_STEPS.get(str(state), SIM_STEPS["error"])))
 

@@ -208,8 +208,8 @@ READINGS_END_CONNECTIONS = Words(
 )
 TOPIC_REFUSED = Words(
     "topic_refused",
-    N_("{where} refuses {detail}; ask the broker's operator to allow it for this id"),
-    "",
+    N_("{where} refuses {detail}"),
+    N_("ask the broker's operator to allow this topic for this id (ACL)"),
 )
 TOPIC_ENDS_CONNECTIONS = Words(
     "topic_refused", N_("{where} closes the connection whenever {detail} is sent"), ""

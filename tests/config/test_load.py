@@ -12,6 +12,7 @@ from agent.config.load import (
     DEFAULT_CONFIG_FILE,
     ConfigMistakes,
     LoadedConfig,
+    build_what_is_right,
     config_path,
     load_config,
     variables_of,
@@ -339,3 +340,16 @@ def test_loading_imports_nothing_that_only_a_mistake_or_a_command_needs() -> Non
         "socket",
         "subprocess",
     }
+
+
+def test_of_a_broken_file_what_is_right_still_counts(tmp_path: Path) -> None:
+    file = tmp_path / "sinyal.toml"
+    file.write_text(
+        '[paths]\nstate = "/data/sinyal"\n[throughput]\nengine = "magic"\n'
+        '[gateway]\nid = "gw-7"\n[nonsense]\nx = 1\n'
+    )
+    config = build_what_is_right(file).config
+    assert (config.paths.state, config.gateway.id) == (Path("/data/sinyal"), "gw-7")
+    file.write_text("[paths\n")
+    assert build_what_is_right(file).config.gateway.id == ""
+    assert build_what_is_right(tmp_path).config.gateway.id == ""

@@ -2,12 +2,13 @@
 
 import errno
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agent.config.model import BrokerConfig, Config, GatewayConfig
+from agent.config.model import BrokerConfig, Config, GatewayConfig, ModemConfig
 from agent.doctor.evidence import (
     BearerSeen,
     BrokerSeen,
@@ -25,7 +26,7 @@ from agent.language import use_language
 from agent.link.probe import Outcome
 from agent.pipeline.control_client import DaemonSilent
 from agent.publish.certificate import Certificate
-from agent.publish.problems import CLOSED_WITHOUT_ANSWER, TIMEOUT
+from agent.publish.problems import CLOSED_WITHOUT_ANSWER, TIMEOUT, LinkProblem
 
 NOW_TS = 1_796_000_000.0
 DAY = 86400
@@ -128,6 +129,15 @@ def test_a_healthy_gateway_passes_every_layer() -> None:
         ("clock", "FAIL", "clock_wrong", {"clock_quality": "rtc", "files_ts": int(NOW_TS + DAY)}),
         ("clock", "PASS", "", {"files_ts": int(NOW_TS + DAY)}),
         ("clock", "WARN", "clock_unconfirmed", {"clock_quality": "unset"}),
+        (
+            "clock",
+            "WARN",
+            "clock_unconfirmed",
+            {
+                "clock_quality": "unset",
+                "broker": BROKER._replace(tls_problem=LinkProblem("tls_expired", "x", "y")),
+            },
+        ),
         ("clock", "PASS", "", {"clock_quality": "unset", "bearer": BearerSeen([], "", int(NOW_TS + 1))}),
         (
             "clock",
@@ -174,6 +184,15 @@ def test_a_healthy_gateway_passes_every_layer() -> None:
             ("sim", "FAIL", f"sim_{state}", {"modem": modem(sim_state=state)})
             for state in ("absent", "pin_required", "puk_required", "locked", "error")
         ),
+        (
+            "sim",
+            "FAIL",
+            "sim_pin_refused",
+            {
+                "modem": modem(sim_state="pin_required"),
+                "config": replace(HEALTHY.config, modem=ModemConfig(sim_pin="1234")),
+            },
+        ),
         ("sim", "NOT TESTED", "", {"modem": modem(sim_state=None)}),
         ("registration", "FAIL", "registration_denied", {"modem": modem(registration="denied")}),
         ("registration", "FAIL", "not_registered", {"modem": modem(registration="searching")}),
@@ -198,7 +217,16 @@ def test_a_healthy_gateway_passes_every_layer() -> None:
         ("bearer", "PASS", "", {"bearer": BearerSeen([Context(1, "internet", False, None)])}),
         ("dns", "FAIL", "dns", {"names": [NamesSeen("a", False, "x")]}),
         ("dns", "FAIL", "dns", {"names": None}),
-        ("dns", "FAIL", "name_not_resolved", {"names": [NamesSeen("a", False, "x"), NamesSeen("b", True)]}),
+        (
+            "dns",
+            "FAIL",
+            "name_not_resolved",
+            {
+                "names": [NamesSeen("a", False, "x"), NamesSeen("b", True)],
+                "broker": BROKER._replace(tcp_problem=LinkProblem("timeout", "x", "y")),
+            },
+        ),
+        ("dns", "WARN", "name_not_resolved", {"names": [NamesSeen("a", False, "x"), NamesSeen("b", True)]}),
         ("dns", "NOT TESTED", "", {**cut_off(), "names": [NamesSeen("a", False, "x")]}),
         ("captive", "FAIL", "quota", {"redirected": True}),
         ("captive", "FAIL", "quota", {**cut_off(), "reach": [("a", REFUSED), ("b", REFUSED)]}),
