@@ -56,7 +56,7 @@ def completed(line: str) -> list[str]:
         ("sinyal status --lang e", ["en"]),
         ("sinyal aim --sound b", ["bell", "buzzer"]),
         ("sinyal modem read --c", ["--config", "--cells"]),
-        ("sinyal config ", ["check", "show", "set"]),
+        ("sinyal config ", ["check", "show", "set", "import-uci"]),
         ("sinyal status ", []),
         ("sinyal --config ", []),
         ("sinyal no-such-thing --zz", []),
