@@ -58,7 +58,7 @@ COMMANDS = (
         "page", "page", N_("the village page: write it, or show it on the network"), "sinyal page --serve"
     ),
     Command("accept", "accept", N_("the acceptance test at the village"), "sinyal accept"),
-    Command("wipe", "wipe", N_("forget who this gateway was"), "sudo sinyal wipe"),
+    Command("wipe", "wipe", N_("forget who this gateway was"), "sinyal wipe"),
     Command("config", "config", N_("check, show or change the configuration"), "sinyal config check"),
     Command("identity", "identity", N_("who this gateway is; numbers masked"), "sinyal identity"),
     Command(
