@@ -32,7 +32,7 @@ FAULTS = {
     "is_broken": ("agent/pipeline/daemon.py", "\nthis is no Python\n"),
     "never_stores": (
         "agent/buffer/store.py",
-        "\nStoreFile.opened = lambda self: (_ for _ in ()).throw(StoreUnusable('broken', ''))  # type: ignore\n",
+        "\nStoreFile.opened = lambda self: (_ for _ in ()).throw(StoreUnusable('broken', ''))\n",
     ),
 }
 """What a release may do wrong: the file, and what is added to its end."""
