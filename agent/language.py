@@ -4,10 +4,34 @@ The source texts are English; `agent/locale/id/LC_MESSAGES/sinyal.po` holds the 
 `LANG` is not asked: images ship it as English (contract, section 1).
 """
 
+import os
 from pathlib import Path
+from typing import Protocol
 
 LANGUAGES = ("id", "en")
 DEFAULT_LANGUAGE = "id"
+
+
+class _Bytes(Protocol):
+    """What a catalogue is read from, slice by slice."""
+
+    def __getitem__(self, part: slice, /) -> bytes: ...
+
+
+class _OnDisk:
+    """The bytes of a file that stay on the disk: for a process that seldom speaks and has little memory."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
+
+    def __getitem__(self, part: slice, /) -> bytes:
+        try:
+            return os.pread(self._descriptor, part.stop - part.start, part.start)
+        except OSError:  # a card that fails must still be told of, in English then
+            return b""
 
 
 class _Catalogue:
@@ -17,7 +41,7 @@ class _Catalogue:
     that is added. Here one is looked up when it is needed, by halving the sorted originals.
     """
 
-    def __init__(self, content: bytes, also: "_Catalogue | None" = None) -> None:
+    def __init__(self, content: _Bytes, also: "_Catalogue | None" = None) -> None:
         self._content = content
         self._also = also
         self._count, self._originals, self._translations = (self._number(at) for at in (8, 12, 16))
@@ -49,6 +73,7 @@ _more_catalogues: list[tuple[Path, str]] = []
 """Folder and name of each catalogue beside the agent's own, the one that is asked first at the end."""
 
 _catalogue: _Catalogue | None = None
+_is_left_on_disk = False
 _language = DEFAULT_LANGUAGE
 
 
@@ -59,6 +84,12 @@ def use_language(code: str) -> None:
         raise ValueError(code)
     if code != _language:
         _language, _catalogue = code, None
+
+
+def leave_catalogues_on_disk() -> None:
+    """Look texts up in the files from now on, not in a copy in memory: 20 µs a text instead of 150 kB."""
+    global _catalogue, _is_left_on_disk
+    _is_left_on_disk, _catalogue = True, None
 
 
 def use_catalogue(folder: Path, name: str) -> None:
@@ -92,8 +123,10 @@ def _catalogue_of(code: str) -> _Catalogue:
     return asked
 
 
-def _compiled(file: Path) -> bytes:
+def _compiled(file: Path) -> _Bytes:
     try:
+        if _is_left_on_disk:
+            return _OnDisk(os.open(file, os.O_RDONLY | os.O_CLOEXEC))
         return file.read_bytes()
     except OSError:
         # English is the source and has no catalogue; another language without its own shows English.

@@ -7,7 +7,7 @@ import agent.pipeline.a_lean_start  # noqa: F401 -- before sqlite3 is loaded by 
 # isort: split
 from agent.config.model import config_of
 from agent.errors import SinyalError
-from agent.language import use_language
+from agent.language import leave_catalogues_on_disk, use_language
 from agent.pipeline.daemon import run_daemon
 from agent.pipeline.handover import take_over
 
@@ -19,6 +19,7 @@ def main(arguments: list[str]) -> int:
     except (IndexError, ValueError, OSError):
         print("sinyal: this module is begun by the agent itself. Next step: sinyal run", file=sys.stderr)
         return 2
+    leave_catalogues_on_disk()
     use_language(handed.language)
     try:
         return run_daemon(config_of(handed.values), file=handed.file)

@@ -8,6 +8,8 @@ from babel.messages.mofile import read_mo, write_mo
 from agent import language
 from agent.language import _, in_language, ngettext, use_language
 
+TEXTS = ("it was stopped", "not known", "no such text at all")
+
 CATALOGUE = Path(language.__file__).parent / "locale" / "id" / "LC_MESSAGES" / "sinyal.mo"
 
 
@@ -102,3 +104,21 @@ def test_another_catalogue_is_asked_first_and_then_the_agents_own(
 
     assert _("ready") == "siap benar"
     assert _("not inserted") not in ("", "not inserted")
+
+
+def test_left_on_the_disk_the_texts_are_the_same_and_no_file_stays_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(language, "_is_left_on_disk", False)
+    use_language("id")
+    in_memory = [_(text) for text in TEXTS]
+    language.leave_catalogues_on_disk()
+    assert [_(text) for text in TEXTS] == in_memory
+    assert in_memory[0] != TEXTS[0]
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _each in range(50):
+        in_language(_(TEXTS[0]), "en")
+        in_language(_(TEXTS[0]), "id")
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+    use_language("en")
+    assert [_(text) for text in TEXTS] == list(TEXTS)
