@@ -4,7 +4,6 @@ The data budget is charged before a portion is sent; when it has no room, sendin
 """
 
 import contextlib
-import socket
 import threading
 from typing import Self
 
@@ -14,6 +13,7 @@ from agent.link.probe import probe
 from agent.pipeline.budget_client import ask_budget
 from agent.pipeline.budget_control import TRAFFIC_PORTION_BYTES
 from agent.pipeline.link_watch import targets_of
+from agent.uplink_socket import look_up
 
 EVERY_S = 0.5
 TIMEOUT_S = 2.0
@@ -73,6 +73,6 @@ class AimTraffic:
     def _address(self) -> tuple[str, int] | None:
         for target in targets_of(self._config):
             with contextlib.suppress(OSError, UnicodeError):
-                found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+                found = look_up(target.host, target.port)
                 return str(found[0][4][0]), target.port
         return None

@@ -31,6 +31,7 @@ from agent.pipeline.daemon import DATABASE_NAME, MODEM_MEMORY_NAME, newest_file_
 from agent.pipeline.link_watch import targets_of
 from agent.pipeline.snapshot import daemon_runs, read_snapshot
 from agent.publish.certificate import Certificate, read_certificate
+from agent.uplink_socket import look_up
 
 LIMIT_S = 22.0
 """So long all looks together may take; starting and printing come on top, and all must be over in 30 s."""
@@ -218,7 +219,7 @@ def look_at_names(config: Config) -> Sequence[NamesSeen]:
 
 def _resolved(host: str) -> NamesSeen:
     try:
-        socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        look_up(host)
     except (OSError, UnicodeError) as error:
         return NamesSeen(host, False, str(getattr(error, "strerror", None) or error))
     return NamesSeen(host, True)
@@ -240,7 +241,7 @@ def look_at_targets(config: Config) -> Sequence[tuple[str, Outcome]]:
 
 def _reached(host: str, port: int, interface: str | None) -> Outcome:
     try:
-        address = str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+        address = str(look_up(host)[0][4][0])
     except (OSError, UnicodeError):
         return NO_ADDRESS
     return probe(address, port, interface=interface)
@@ -252,7 +253,7 @@ def look_at_page(config: Config) -> bool | None:
     if page is None:
         return None
     try:
-        address = str(socket.getaddrinfo(page.host, None, type=socket.SOCK_STREAM)[0][4][0])
+        address = str(look_up(page.host)[0][4][0])
     except (OSError, UnicodeError):
         return None
     interface = look_at_route(config).interface

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from agent.link.causes import Evidence, Value
 from agent.link.probe import NO_ADDRESS, Outcome, Target, probe
-from agent.uplink_socket import attempt_bytes, bind_to, is_address, lookup_bytes
+from agent.uplink_socket import attempt_bytes, bind_to, is_address, look_up, lookup_bytes
 
 _SIOCGIFADDR = 0x8915
 _INTERFACE_NAME_BYTES = 16
@@ -122,7 +122,7 @@ def _resolve(page: PageCheck | None, hosts: Sequence[str]) -> tuple[bool | None,
     for name in dict.fromkeys(names):
         began = time.monotonic()
         try:
-            found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+            found = look_up(name)
         except (OSError, UnicodeError):
             works = works or False
             used += lookup_bytes(name, found=False, seconds=time.monotonic() - began)

@@ -5,7 +5,6 @@ suspect:  AB ─ AB ─ AB ─                         both, each ten seconds, u
 """
 
 import logging
-import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from agent.link.detector import Change, Detector
 from agent.link.probe import NO_ADDRESS, TIMEOUT_S, Outcome, Target, probe
 from agent.link.slot_figures import Probed, slot_figures
 from agent.pulse import Pulse
-from agent.uplink_socket import is_address, lookup_bytes
+from agent.uplink_socket import is_address, look_up, lookup_bytes
 
 log = logging.getLogger("sinyal.link")
 
@@ -78,7 +77,7 @@ class Addresses:
             host = self._targets[number].host
             began = time.monotonic()
             try:
-                found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+                found = look_up(host)
             except (OSError, UnicodeError):
                 self.wire_bytes += lookup_bytes(host, found=False, seconds=time.monotonic() - began)
                 found_all = False

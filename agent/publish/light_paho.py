@@ -24,13 +24,15 @@ def light_paho() -> Iterator[None]:
 
     `urllib.request` it wants only to look for HTTP proxies, which costs 2.7 MB with http.client and email
     behind it. We open the socket ourselves, so that code is never reached and a proxy named in the
-    environment is not used. `platform` it asks only whether this is Windows.
+    environment is not used, nor is `urllib.parse` that would take it apart. `platform` it asks only whether
+    this is Windows.
     Raises LibraryUnusable when paho is missing or too old.
     """
     _require_paho()
     platform = ModuleType("platform")
     platform.system = lambda: "Linux"  # type: ignore[attr-defined]
-    with stand_ins(urllib__request=ModuleType("urllib.request"), platform=platform):
+    proxies = {"urllib__request": ModuleType("urllib.request"), "urllib__parse": ModuleType("urllib.parse")}
+    with stand_ins(platform=platform, **proxies):
         yield
 
 
