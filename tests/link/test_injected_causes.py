@@ -1,5 +1,6 @@
 """Real faults in real networks, one each: the agent names that cause and no other."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from agent.cli.outages import ask
+from agent.errors import SinyalError
 from agent.modem.simulator import Behaviour, SimulatedModem
 from agent.modem.transcript import read_transcript
 from tests.link.namespaces import Village, connect, link_section, village
@@ -54,6 +57,12 @@ class VillageGateway(Gateway):
         found: list[dict[str, Any]] = json.loads(done.stdout)["outages"] if done.stdout else []
         return found
 
+    def told_outages(self) -> list[dict[str, Any]]:
+        """As the running agent tells them: for waiting, at a hundredth of what the command takes."""
+        with contextlib.suppress(SinyalError):
+            return ask(self.folder / "run", None, None)
+        return []
+
 
 def outage_between(
     gateway: VillageGateway, fault: Callable[[], object], repair: Callable[[], object]
@@ -63,9 +72,9 @@ def outage_between(
     try:
         wait_until("a reading of a good link", lambda: '"link_up": 1' in snapshot(gateway))
         fault()
-        wait_until("a cause", lambda: any(one["cause"] != "unknown" for one in gateway.outages()), 60)
+        wait_until("a cause", lambda: any(one["cause"] != "unknown" for one in gateway.told_outages()), 60)
         repair()
-        wait_until("the end", lambda: [one["is_over"] for one in gateway.outages()] == [True], 60)
+        wait_until("the end", lambda: [one["is_over"] for one in gateway.told_outages()] == [True], 60)
     finally:
         log = gateway.log_text()
         gateway.stop_anyhow()
@@ -162,7 +171,7 @@ def test_the_edges_are_exact_to_a_probe_and_nothing_is_lost_by_kill_9(tmp_path: 
             time.sleep(1)
             here.rules("drop")
             broken_ts = time.time()
-            wait_until("an outage", lambda: bool(gateway.outages()), 30)
+            wait_until("an outage", lambda: bool(gateway.told_outages()), 30)
             gateway.kill()
             assert [one["is_over"] for one in gateway.outages()] == [False]
             gateway.start()
@@ -172,7 +181,7 @@ def test_the_edges_are_exact_to_a_probe_and_nothing_is_lost_by_kill_9(tmp_path: 
             repaired_ts = time.time()
             wait_until(
                 "the end",
-                lambda: any(one["is_over"] and one["kind"] == "link" for one in gateway.outages()),
+                lambda: any(one["is_over"] and one["kind"] == "link" for one in gateway.told_outages()),
                 30,
             )
         finally:

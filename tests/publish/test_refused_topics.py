@@ -106,8 +106,9 @@ def test_a_topic_that_is_allowed_later_is_used_on_the_same_connection(
 @pytest.mark.parametrize("topic", ["/status", "/inventory", "/event/power"])
 @pytest.mark.parametrize("how", [135, "refuse_and_close", "close", "reset"])
 def test_whatever_a_broker_does_on_a_denied_topic_readings_flow_and_connects_are_few(
-    topic: str, how: int | str, caplog: pytest.LogCaptureFixture
+    topic: str, how: int | str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(event_outlet, "PAUSE_S", 5.0)
     rows = RecordingRows(198)
     rows.happen("power", "mains_lost", {})
     with (
