@@ -333,7 +333,11 @@ def _internet_line(seen: Seen) -> Line:
         if not is_up:
             return Line(label, _("the last probes got no answer"))
         if since_ts is None:
-            return Line(label, _("works"))
+            started_ts = seen.shown.get("started_ts")
+            if started_ts is None or seen.reading.get("ts_quality") in (None, "unset"):
+                return Line(label, _("works"))
+            # No outage is known: all that can be said is since when the agent looks.
+            return Line(label, _("works, at least since {when}").format(when=screen.wib(started_ts)))
         return Line(label, _("works since {when}").format(when=screen.wib(since_ts)))
     # Only while something is wrong: the words cost time to load.
     from agent.cli.cause_words import cause_words

@@ -343,7 +343,8 @@ def test_counters_are_read_from_the_file_when_no_snapshot_is_left(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("link_up", "words"), [(1, "works"), (0, "the last probes got no answer"), (None, "not known yet")]
+    ("link_up", "words"),
+    [(1, "works, at least since"), (0, "the last probes got no answer"), (None, "not known yet")],
 )
 def test_without_an_outage_the_internet_is_what_the_last_probes_say(
     link_up: int | None, words: str, tmp_path: Path
@@ -353,7 +354,7 @@ def test_without_an_outage_the_internet_is_what_the_last_probes_say(
 
     lines = lines_of(config, tmp_path, "--lang", "en")
 
-    assert [line.split(maxsplit=1)[1] for line in lines if "Internet" in line] == [words]
+    assert [line.split(maxsplit=1)[1].startswith(words) for line in lines if "Internet" in line] == [True]
 
 
 KEYS = {
