@@ -8,6 +8,9 @@ from agent.errors import SinyalError
 from agent.language import N_, _, current_language, ngettext
 
 COLUMNS = 80
+FEWEST_COLUMNS = 30
+NARROW_COLUMNS = 60
+"""Below this a screen leaves out what only fills it: the terminal of a telephone has about 40."""
 
 
 def failure_line(failure: SinyalError, program: str = "sinyal") -> str:
@@ -15,10 +18,23 @@ def failure_line(failure: SinyalError, program: str = "sinyal") -> str:
     line = f"{program}: {failure.what}."
     if failure.next_step:
         line = f"{line} {_('Next step:')} {failure.next_step}."
+    return note(line)
+
+
+def note(line: str, descriptor: int = 2) -> str:
+    """Return a line for stderr (or another descriptor): on a terminal it is broken between words."""
     try:
-        return broken(line, os.get_terminal_size(2).columns or COLUMNS)
+        return broken(line, os.get_terminal_size(descriptor).columns or COLUMNS)
     except OSError:  # a file or a pipe: one line for whoever searches it
         return line
+
+
+def columns() -> int:
+    """Return how wide a screen on stdout may be: 80 columns, less on the terminal of a telephone."""
+    try:
+        return max(FEWEST_COLUMNS, min(COLUMNS, os.get_terminal_size(1).columns or COLUMNS))
+    except OSError:  # a file or a pipe
+        return COLUMNS
 
 
 def broken(text: str, width: int) -> str:

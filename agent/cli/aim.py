@@ -55,7 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--yes", action="store_true", help=_("do not ask before spending data"))
     parser.add_argument("--history", action="store_true", help=_("show the last aimings instead"))
-    parser.add_argument("--json", action="store_true", help=_("one JSON object a line, the result last"))
+    parser.add_argument(
+        "--json", action="store_true", help=_("one JSON document at the end: the result and all looks")
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -72,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     sound = aim_sound.sound_of(args.sound, values["paths.runtime"])
     began = time.monotonic()
     aiming = Aiming()
+    looks: list[dict[str, Any]] = []
     with (
         _signals() as has_to_stop,
         open_modem(args) as line,
@@ -80,7 +83,15 @@ def run(args: argparse.Namespace) -> int:
     ):
         ends_at = began + args.minutes * 60
         try:
-            _aim(args, values, aiming, watch, sound, lambda: has_to_stop() or time.monotonic() >= ends_at)
+            _aim(
+                args,
+                values,
+                aiming,
+                watch,
+                sound,
+                looks,
+                lambda: has_to_stop() or time.monotonic() >= ends_at,
+            )
         except OSError:  # the terminal is gone: what was found is kept all the same
             _leave_output()
     session = session_document(aiming, time.monotonic() - began)
@@ -89,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
             _("no level was heard"), _("look at antenna and cable, then at: sinyal modem read")
         )
     _keep(args, session)
-    _print_result(args, aiming, session)
+    _print_result(args, aiming, session, looks)
     return 0
 
 
@@ -99,13 +110,14 @@ def _aim(
     aiming: Aiming,
     watch: ModemWatch,
     sound: aim_sound.Sound,
+    looks: list[dict[str, Any]],
     is_over: Callable[[], bool],
 ) -> None:
     first = _first_look(watch, is_over)
     if first is None:
         return
     if args.json or not (sys.stdout.isatty() and sys.stdin.isatty()):
-        _print_looks(args, aiming, watch, sound, is_over, first)
+        _print_looks(args, aiming, watch, sound, looks, is_over, first)
         return
     place = (str(values["gateway.site_name"]), str(values["gateway.kode_desa"]))
     with AimTerminal(sys.stdin.fileno()) as terminal:
@@ -148,10 +160,11 @@ def _print_looks(
     aiming: Aiming,
     watch: ModemWatch,
     sound: aim_sound.Sound,
+    looks: list[dict[str, Any]],
     is_over: Callable[[], bool],
     first: Look,
 ) -> None:
-    """Print a line for each look; what goes wrong goes to stderr, once."""
+    """Print a line for each look, or with --json gather them; what goes wrong goes to stderr, once."""
     look: Look | None = first
     said = ""
     while not is_over():
@@ -163,15 +176,18 @@ def _print_looks(
                 print(f"sinyal: {what}.", file=sys.stderr, flush=True)
             said = what
             if not what:
-                print(_look_text(args, aiming, look), flush=True)
+                _print_look(args, aiming, look, looks)
         look = watch.next(TICK_S)
 
 
-def _look_text(args: argparse.Namespace, aiming: Aiming, look: Look) -> str:
+def _print_look(args: argparse.Namespace, aiming: Aiming, look: Look, looks: list[dict[str, Any]]) -> None:
     seen = aiming.view(look.at_s)
     assert seen is not None
     if not args.json:
-        return aim_screen.plain_line(seen)
+        print(aim_screen.plain_line(seen), flush=True)
+        return
+    if sys.stderr is not None and sys.stderr.isatty():
+        print(aim_screen.plain_line(seen), file=sys.stderr, flush=True)
     moment = aiming.moment(look.at_s)
     assert moment is not None
     document = {
@@ -183,7 +199,7 @@ def _look_text(args: argparse.Namespace, aiming: Aiming, look: Look) -> str:
         "cell_changed": seen.came_from is not None,
     }
     del document["azimuth_deg"]
-    return json.dumps(document, ensure_ascii=False)
+    looks.append(document)
 
 
 def _traffic(args: argparse.Namespace) -> contextlib.AbstractContextManager[object]:
@@ -238,17 +254,19 @@ def _keep(args: argparse.Namespace, session: Mapping[str, Any]) -> None:
     except SinyalError as fault:
         note = _("the result is not kept: {what}").format(what=fault.what)
         with contextlib.suppress(OSError):
-            print(f"sinyal: {note}.", file=sys.stderr)
+            print(screen.note(f"sinyal: {note}."), file=sys.stderr)
 
 
-def _print_result(args: argparse.Namespace, aiming: Aiming, session: Mapping[str, Any]) -> None:
+def _print_result(
+    args: argparse.Namespace, aiming: Aiming, session: Mapping[str, Any], looks: list[dict[str, Any]]
+) -> None:
     if args.json:
-        print(json.dumps({"session": session}, ensure_ascii=False))
+        print(json.dumps({"session": session, "looks": looks}, ensure_ascii=False))
         return
     for line in aim_screen.result_lines(session):
-        print(line)
-    for note in aim_screen.result_notes(aiming):
-        print(f"sinyal: {note}.", file=sys.stderr)
+        print(screen.note(line, 1))
+    for told in aim_screen.result_notes(aiming):
+        print(screen.note(f"sinyal: {told}."), file=sys.stderr)
 
 
 def _show_history(args: argparse.Namespace) -> int:
@@ -268,5 +286,5 @@ def _show_history(args: argparse.Namespace) -> int:
         told = ngettext("{n} change of cell", "{n} changes of cell", changes).format(n=changes)
         print(screen.fit((when, screen.span(session["seconds"] or 0), told if changes else "")))
         for line in aim_screen.best_lines(session):
-            print(line)
+            print(screen.note(line, 1))
     return 0

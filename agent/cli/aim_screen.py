@@ -67,19 +67,24 @@ class AimScreen:
     def lines(self, at_s: float, width: int) -> list[str]:
         """Return the picture, no line longer than width."""
         minutes = screen.span(max(0.0, self._ends_s - at_s) // 60 * 60 or max(0.0, self._ends_s - at_s))
-        title = screen.fit(("sinyal aim", *self._place, _("ends in {span}").format(span=minutes)), width)
+        title = screen.fit(("sinyal aim", _("ends in {span}").format(span=minutes), *self._place), width)
         seen = self._aiming.view(at_s)
         picture = [title, ""]
         picture += self._level_lines(seen, width) if seen is not None else [_("no level yet"), *[""] * 8]
-        picture += [self._warning(seen), self._marks(), "", self._prompt(at_s)]
+        # On a narrow screen a long warning takes the blank line as well.
+        warning = screen.broken(self._warning(seen), width).split("\n")[:2]
+        picture += [*warning, self._marks(), *[""] * (2 - len(warning)), self._prompt(at_s)]
         return [screen.fit((line,), width) for line in picture]
 
     def _level_lines(self, seen: View, width: int) -> list[str]:
         bar = _bar(seen.cell.level, seen.level_dbm, seen.best_dbm, width)
-        lines = [_value_line(seen.cell.level, seen.level_dbm, seen.best_dbm, "dBm", seen.cell), bar, bar]
+        is_narrow = width < screen.NARROW_COLUMNS - 1
+        value, best = _value_parts(seen.cell.level, seen.level_dbm, seen.best_dbm, "dBm", seen.cell)
+        lines = [value, best, bar] if is_narrow else [value + best, bar, bar]
         if seen.quality_db is not None:
+            value, best = _value_parts(seen.quality, seen.quality_db, seen.best_quality_db, "dB", seen.cell)
             lines += [
-                _value_line(seen.quality, seen.quality_db, seen.best_quality_db, "dB", seen.cell),
+                value if is_narrow else value + best,
                 _bar(seen.quality, seen.quality_db, seen.best_quality_db, width),
             ]
         else:
@@ -111,10 +116,10 @@ class AimScreen:
 
     def _prompt(self, at_s: float) -> str:
         if self._typed is not None:
-            return _("Direction in degrees (0 to 360), Enter; Esc: no mark") + f": {self._typed}_"
+            return _("Degrees (0 to 360)") + f": {self._typed}_   " + _("Enter: mark, Esc: no mark")
         if self._said and at_s - self._said_at < QUIET_S:
             return self._said
-        return _("m: mark this direction   q or Ctrl-C: end")
+        return _("m: mark this direction   q: end")
 
     def _type(self, key: str, at_s: float) -> None:
         assert self._typed is not None
@@ -192,15 +197,15 @@ def result_notes(aiming: Aiming) -> Iterator[str]:
         yield _("these are different cells: compare only directions of the same one")
 
 
-def _value_line(name: str, value: float, best: float | None, unit: str, cell: Cell) -> str:
+def _value_parts(name: str, value: float, best: float | None, unit: str, cell: Cell) -> tuple[str, str]:
+    """Return a value with its word, and the best of it."""
     word = value_class(name, value, cell.technology)
     text = f"{NAMES[name]:<{LABEL_WIDTH}} {_signed(value) + ' ' + unit:<12}"
     text += f"{screen.word('signal_class', word) if word else '':<14}"
     if best is None:
-        return text.rstrip()
-    return text + _("best {best}   difference {below} dB").format(
-        best=_signed(best), below=_signed(min(0.0, value - best))
-    )
+        return text.rstrip(), ""
+    told = _("best {best}   difference {below} dB")
+    return text, told.format(best=_signed(best), below=_signed(min(0.0, value - best)))
 
 
 def _bar(name: str, value: float, best: float | None, width: int) -> str:

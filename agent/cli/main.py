@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from agent import __version__, language, screen
 from agent.cli.configuration import Configuration
@@ -116,9 +116,41 @@ def _help_columns() -> int:
 class Parser(argparse.ArgumentParser):
     """An argument parser whose mistakes are one line with a next step (exit code 2)."""
 
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        # Words for people: argparse would say "invalid float value".
+        self.register("type", float, _number)
+        self.register("type", int, _whole_number)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError:
+            import difflib
+
+            near = difflib.get_close_matches(str(value), map(str, action.choices or ()))
+            if not near:
+                raise
+            text = _("{typed!r} is not known; perhaps you mean: {near}")
+            raise argparse.ArgumentError(action, text.format(typed=value, near=", ".join(near))) from None
+
     def error(self, message: str) -> NoReturn:
         """Raise UsageMistake instead of printing the usage text and leaving."""
         raise UsageMistake(message, _("see `{command} --help`").format(command=self.prog))
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(_("{text!r} is not a number").format(text=text)) from None
+
+
+def _whole_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(_("{text!r} is not a whole number").format(text=text)) from None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -200,7 +232,13 @@ def _option(arguments: Sequence[str], name: str) -> str | None:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    return make_parser(arguments).parse_args(arguments)
+    args, unknown = make_parser(arguments).parse_known_args(arguments)
+    if unknown:
+        raise UsageMistake(
+            _("unrecognized arguments: %s") % " ".join(unknown),
+            _("see `{command} --help`").format(command=f"sinyal {args.command}"),
+        )
+    return args
 
 
 def make_parser(arguments: Sequence[str] | None) -> argparse.ArgumentParser:

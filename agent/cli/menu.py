@@ -3,6 +3,7 @@
 import argparse
 from typing import NamedTuple
 
+from agent import screen
 from agent.cli import main
 from agent.language import N_, _, current_language
 
@@ -57,8 +58,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _show(choices: list[Choice]) -> None:
     print()
+    columns = screen.columns()
     for number, choice in enumerate(choices, 1):
-        print(f"{number:>3}  {_(choice.wish):<44}sinyal {' '.join(choice.words)}")
+        if columns < screen.NARROW_COLUMNS:
+            print(screen.broken(f"{number:>2} {_(choice.wish)}", columns))
+        else:
+            print(f"{number:>3}  {_(choice.wish):<44}sinyal {' '.join(choice.words)}")
     print(f"{END:>3}  {_('End')}")
 
 

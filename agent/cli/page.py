@@ -19,7 +19,7 @@ PORT = 8080
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `sinyal page`."""
     parser.add_argument(
-        "--folder", metavar=_("PATH"), help=_("write it there (default: page.folder of the configuration)")
+        "--folder", metavar=_("FOLDER"), help=_("write it there (default: page.folder of the configuration)")
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--serve", action="store_true", help=_("show it on the village network until Ctrl-C"))

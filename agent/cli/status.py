@@ -11,8 +11,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agent import __version__
-from agent.cli.status_lines import Line, Seen, status_lines, title, written
+from agent import __version__, screen
+from agent.cli.status_lines import (
+    MAX_LINES,
+    MAX_TEXT_LINES,
+    Line,
+    Seen,
+    next_step,
+    status_lines,
+    title,
+    written,
+)
 from agent.config.keys import DEFAULTS
 from agent.errors import ConfigMistake
 from agent.language import _
@@ -58,8 +67,15 @@ def run(args: argparse.Namespace) -> int:
 
         print(json.dumps(document(looked), ensure_ascii=False))
     else:
-        print(title(looked.values))
-        print("\n".join(written(looked.lines)))
+        columns = screen.columns()
+        print(title(looked.values, columns))
+        # What does not fit a telephone is scrolled.
+        step = next_step(looked.lines)
+        is_narrow = columns < screen.NARROW_COLUMNS
+        rows = len(looked.lines) * MAX_TEXT_LINES if is_narrow else MAX_LINES - bool(step)
+        print("\n".join(written(looked.lines, rows, columns)))
+        if step:
+            print(f"  {_('Next step:')} {step}")
     return 1 if looked.problems else 0
 
 
@@ -72,8 +88,8 @@ def look(args: argparse.Namespace) -> Looked:
     left = None if running or shown.get("reading") else _left_behind(values)
     seen = Seen(shown, left, running, time.time(), mistake.what if mistake else None, _disk(values))
     try:
-        return Looked(values, seen, status_lines(values, seen))
-    except (AttributeError, KeyError, TypeError, ValueError):
+        return Looked(values, seen, status_lines(values, seen, screen.columns()))
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError):
         # An agent of another version may show other things; the rest of the screen is true all the same.
         seen = seen._replace(shown={})
         text = _("what the agent shows cannot be read; it may be of another version: restart it")
@@ -106,6 +122,8 @@ def document(looked: Looked) -> dict[str, Any]:
             "since_ts": seen.internet_since_ts(),
             "outage": internet.get("outage"),
         },
+        "technician": shown.get("technician") if seen.running else None,
+        "recovery": shown.get("recovery") if seen.running else None,
         "outages_today": seen.outages_today(),
         "centre": {
             "host": values["broker.host"] or None,

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 from agent import __version__, screen
 from agent.cli.release_trial import release_trial, upgrade_folder
 from agent.config.keys import effective_port
-from agent.language import _, ngettext
+from agent.language import N_, _, ngettext
 
 LABEL_WIDTH = 11
 BAR_WIDTH = 20
+NARROW_BAR_WIDTH = 8
 TEXT_COLUMNS = screen.COLUMNS - LABEL_WIDTH - 2
 MAX_LINES = 22
 """Title and prompt stand on the screen as well."""
@@ -22,6 +23,17 @@ STALE_SLOTS = 3
 STALE_AT_LEAST_S = 30
 DISK_LOW_BYTES = 16_000_000
 """Less free than this, and there may be no room for the next readings."""
+
+
+RUNGS = {
+    "reopen": N_("port opened anew"),
+    "other_port": N_("another port"),
+    "soft_reset": N_("restart of the modem"),
+    "usb": N_("restart of its USB port"),
+    "relay": N_("power cut by the relay"),
+    "reboot": N_("restart of the box"),
+}
+"""The steps of the recovery ladder in words."""
 
 
 class Line(NamedTuple):
@@ -103,14 +115,27 @@ def _day(ts: float) -> int:
     return int(ts + screen.WIB_OFFSET_S) // 86400
 
 
-def title(values: Mapping[str, Any]) -> str:
-    """Return which gateway it is: version, id, place and village code."""
-    names = (values[f"gateway.{key}"] for key in ("id", "site_name", "kode_desa"))
-    return screen.fit((f"Sinyal {__version__}", *names))
+def title(values: Mapping[str, Any], columns: int = screen.COLUMNS) -> str:
+    """Return which gateway it is: version, id, place and village code; where there is no room, its place."""
+    place = [values[f"gateway.{key}"] for key in ("id", "site_name", "kode_desa")]
+    if columns < screen.NARROW_COLUMNS:
+        return screen.fit(
+            [values["gateway.site_name"] or values["gateway.id"] or f"Sinyal {__version__}"], columns
+        )
+    return screen.fit((f"Sinyal {__version__}", *place), columns)
 
 
-def status_lines(values: Mapping[str, Any], seen: Seen) -> list[Line]:
-    """Return everything that `sinyal status` says, in its order."""
+def next_step(lines: Sequence[Line]) -> str:
+    """Return what to do about what is wrong, "" when nothing is."""
+    problems = [line.problem for line in lines if line.problem]
+    if not problems:
+        return ""
+    is_just_stopped = "daemon_not_running" in problems and "not_configured" not in problems
+    return "sudo service sinyal start" if is_just_stopped else "sinyal doctor"
+
+
+def status_lines(values: Mapping[str, Any], seen: Seen, columns: int = screen.COLUMNS) -> list[Line]:
+    """Return everything that `sinyal status` says, in its order; `written` wraps it."""
     reading = seen.reading
     lines = []
     if seen.missing is not None:
@@ -120,9 +145,10 @@ def status_lines(values: Mapping[str, Any], seen: Seen) -> list[Line]:
         lines += [
             _power_line(reading),
             _modem_line(reading, seen.shown),
+            *_hands_lines(seen),
             _sim_line(reading),
             _network_line(reading),
-            _signal_line(reading),
+            _signal_line(reading, is_narrow=columns < screen.NARROW_COLUMNS),
         ]
     if seen.internet:
         lines.append(_internet_line(seen))
@@ -137,33 +163,40 @@ def status_lines(values: Mapping[str, Any], seen: Seen) -> list[Line]:
     return lines
 
 
-def written(lines: Sequence[Line], max_lines: int = MAX_LINES) -> list[str]:
-    """Return the lines as they stand on the screen, long ones wrapped as far as there is room for it."""
-    for each in range(MAX_TEXT_LINES, 0, -1):
-        shown = [row for line in lines for row in _rows(line, each)]
-        if len(shown) <= max_lines:
-            return shown
-    return shown[:max_lines]
+def written(lines: Sequence[Line], max_lines: int = MAX_LINES, columns: int = screen.COLUMNS) -> list[str]:
+    """Return the lines as they stand on the screen, long ones wrapped as far as there is room for it.
+
+    What is wrong gets room first.
+    """
+    rows = [_rows(line, 1, columns) for line in lines]
+    room = max_lines - len(lines)
+    for each in range(2, MAX_TEXT_LINES + 1):
+        for at in sorted(range(len(lines)), key=lambda at: lines[at].problem is None):
+            longer = _rows(lines[at], each, columns)
+            if room > 0 and len(longer) > len(rows[at]):
+                rows[at], room = longer, room - 1
+    return [row for each_line in rows for row in each_line][:max_lines]
 
 
-def _rows(line: Line, max_rows: int) -> Iterator[str]:
+def _rows(line: Line, max_rows: int, columns: int) -> list[str]:
     mark = "!" if line.problem else " "
-    first, *rest = _wrapped(line.text, max_rows)
-    yield f"{mark} {line.label:<{LABEL_WIDTH}}{first}"
-    for text in rest:
-        yield f"{'':<{LABEL_WIDTH + 2}}{text}"
+    first, *rest = wrapped(line.text, max_rows, columns - LABEL_WIDTH - 2)
+    return [
+        f"{mark} {line.label:<{LABEL_WIDTH}}{first}",
+        *(f"{'':<{LABEL_WIDTH + 2}}{text}" for text in rest),
+    ]
 
 
-def _wrapped(text: str, max_rows: int) -> list[str]:
+def wrapped(text: str, max_rows: int, width: int) -> list[str]:
     """Return a text in at most max_rows lines; the last one is cut."""
     lines: list[str] = []
-    while len(text) > TEXT_COLUMNS and len(lines) < max_rows - 1:
+    while len(text) > width and len(lines) < max_rows - 1:
         # A word longer than a line, such as a host name, is cut in the middle.
-        ends = (text.rfind(sign, 1, TEXT_COLUMNS + len(sign)) for sign in (SEPARATOR, " "))
-        at = next((end for end in ends if end > 0), TEXT_COLUMNS)
+        ends = (text.rfind(sign, 1, width + len(sign)) for sign in (SEPARATOR, " "))
+        at = next((end for end in ends if end > 0), width)
         lines.append(text[:at])
         text = text[at:].removeprefix(SEPARATOR).strip()
-    return [*lines, screen.fit((text,), TEXT_COLUMNS)]
+    return [*lines, screen.fit((text,), width)]
 
 
 def _agent_line(seen: Seen) -> Line:
@@ -239,6 +272,22 @@ def _modem_line(reading: Mapping[str, Any], shown: Mapping[str, Any]) -> Line:
     return Line(_("Modem"), screen.fit(parts, TEXT_COLUMNS), problem)
 
 
+def _hands_lines(seen: Seen) -> Iterator[Line]:
+    """Say who has hands on the modem: the agent that revives it, or a technician whom it leaves it to."""
+    recovery = (seen.shown.get("recovery") or {}) if seen.running else {}
+    if seen.running and seen.shown.get("technician"):
+        yield Line("", _("a technician is at work: the agent leaves the modem alone"))
+    elif recovery.get("held_by") == "mains":
+        yield Line("", _("not revived while mains power is away"))
+    elif recovery.get("given_up"):
+        text = _("could not be revived; look at its power, cable and SIM card")
+        yield Line("", text, "recovery_given_up")
+    elif recovery.get("last"):
+        step = _(RUNGS.get(recovery["last"], recovery["last"]))
+        text = _("being revived: {step}") if recovery.get("working") else _("being revived; last: {step}")
+        yield Line("", text.format(step=step))
+
+
 def _sim_line(reading: Mapping[str, Any]) -> Line:
     state = reading.get("sim_state")
     problem = None if state in (None, "ready") else f"sim_{state}"
@@ -262,12 +311,12 @@ def _network_line(reading: Mapping[str, Any]) -> Line:
     return Line(_("Network"), screen.fit(parts, TEXT_COLUMNS), problem)
 
 
-def _signal_line(reading: Mapping[str, Any]) -> Line:
+def _signal_line(reading: Mapping[str, Any], *, is_narrow: bool) -> Line:
     signal_class = reading.get("signal_class")
-    level = screen.level_bar(dict(reading), BAR_WIDTH)
+    level = screen.level_bar(dict(reading), NARROW_BAR_WIDTH if is_narrow else BAR_WIDTH)
     text = screen.word("signal_class", signal_class)
     if level is not None:
-        text = f"[{level[1]}] {level[0]}  {text}"
+        text = f"{level[0]} {text} [{level[1]}]" if is_narrow else f"[{level[1]}] {level[0]}  {text}"
     if reading.get("sinr_db") is not None:
         text += f"{SEPARATOR}SINR {screen.number(reading['sinr_db'], 1)} dB"
     problem = "no_service" if signal_class == "none" else None
@@ -284,7 +333,11 @@ def _internet_line(seen: Seen) -> Line:
         if not is_up:
             return Line(label, _("the last probes got no answer"))
         if since_ts is None:
-            return Line(label, _("works"))
+            started_ts = seen.shown.get("started_ts")
+            if started_ts is None or seen.reading.get("ts_quality") in (None, "unset"):
+                return Line(label, _("works"))
+            # No outage is known: all that can be said is since when the agent looks.
+            return Line(label, _("works, at least since {when}").format(when=screen.wib(started_ts)))
         return Line(label, _("works since {when}").format(when=screen.wib(since_ts)))
     # Only while something is wrong: the words cost time to load.
     from agent.cli.cause_words import cause_words

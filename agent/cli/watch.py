@@ -11,7 +11,7 @@ from typing import Any
 from agent import screen
 from agent.cli.live_screen import LiveScreen, can_be_live
 from agent.cli.status import Looked, document, look
-from agent.cli.status_lines import LABEL_WIDTH, Seen, status_lines, title, written
+from agent.cli.status_lines import LABEL_WIDTH, SEPARATOR, Seen, status_lines, title, wrapped, written
 from agent.language import _
 
 TICK_S = 1.0
@@ -43,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
     with LiveScreen() as shown:
         looked_at_s = time.monotonic()
         while True:
-            shown.show(live_lines(looked, time.time(), rows=shown.size.lines))
+            columns = min(screen.COLUMNS, max(screen.FEWEST_COLUMNS, shown.size.columns))
+            shown.show(live_lines(looked, time.time(), shown.size.lines, columns))
             if shown.wait_key(TICK_S - time.time() % TICK_S) in ("q", "Q", "\x1b"):
                 break
             now_s = time.monotonic()
@@ -53,14 +54,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def live_lines(looked: Looked, now_ts: float, rows: int = 24) -> list[str]:
+def live_lines(looked: Looked, now_ts: float, rows: int = 24, columns: int = screen.COLUMNS) -> list[str]:
     """Return the lines of the screen: status, graph, and a last line with the time that goes on."""
     seen = looked.seen._replace(now_ts=now_ts)
-    graph = hour_lines(seen)
-    room = max(rows, MIN_ROWS) - len(graph) - 3
-    status = written(status_lines(looked.values, seen), room)
-    above = [title(looked.values), *status, *graph]
-    return [*above, *[""] * (max(rows, MIN_ROWS) - len(above) - 1), _last_line(seen)]
+    graph = hour_lines(seen, columns)
+    room = max(rows, MIN_ROWS) - len(graph) - 2
+    status = written(status_lines(looked.values, seen, columns), room, columns)
+    above = [title(looked.values, columns), *status, *graph]
+    return [*above, *[""] * (max(rows, MIN_ROWS) - len(above) - 1), _last_line(seen, columns)]
 
 
 def hour_of(seen: Seen) -> dict[str, Any]:
@@ -70,9 +71,14 @@ def hour_of(seen: Seen) -> dict[str, Any]:
     return {"field": hour.get("field"), "levels_dbm": ([None] * 60 + levels)[-60:]}
 
 
-def hour_lines(seen: Seen) -> list[str]:
-    """Return the level of the last hour as a graph and its scale, nothing when no level is known."""
-    levels = hour_of(seen)["levels_dbm"]
+def hour_lines(seen: Seen, columns: int = screen.COLUMNS) -> list[str]:
+    """Return the level of the last hour as a graph and its scale, nothing when no level is known.
+
+    On a narrow screen it is as much of the hour as there are columns for.
+    """
+    minutes = min(60, columns - LABEL_WIDTH - 2)
+    levels = hour_of(seen)["levels_dbm"][-minutes:]
+    label = _("One hour") if minutes == 60 else screen.span(minutes * 60)
     known = [level for level in levels if level is not None]
     if not known:
         return []
@@ -82,14 +88,18 @@ def hour_lines(seen: Seen) -> list[str]:
     text = _("{low} to {high} dBm; now {now}, worst {worst}, best {best}").format(
         low=low, high=high, now="-" if levels[-1] is None else levels[-1], worst=min(known), best=max(known)
     )
-    return [f"  {_('One hour'):<{LABEL_WIDTH}}{graph}", f"{'':<{LABEL_WIDTH + 2}}{text}"]
+    indent = " " * (LABEL_WIDTH + 2)
+    scale = wrapped(text.replace("; ", SEPARATOR) if minutes < 60 else text, 2, columns - len(indent))
+    return [f"  {label:<{LABEL_WIDTH}}{graph}", *(indent + line for line in scale)]
 
 
 def _spark(share: float) -> str:
     return SPARKS[min(len(SPARKS) - 1, int(share * len(SPARKS)))]
 
 
-def _last_line(seen: Seen) -> str:
+def _last_line(seen: Seen, columns: int) -> str:
     ts = seen.reading.get("ts")
     age = _("reading {age} ago").format(age=screen.span(seen.now_ts - ts)) if ts is not None else ""
-    return screen.fit((f"{screen.wib_clock(seen.now_ts)} WIB", age, _("Ctrl-C or q ends it")))
+    if columns < screen.NARROW_COLUMNS:
+        return screen.fit((screen.wib_clock(seen.now_ts), age, _("q: end")), columns)
+    return screen.fit((f"{screen.wib_clock(seen.now_ts)} WIB", age, _("Ctrl-C or q ends it")), columns)

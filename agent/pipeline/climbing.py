@@ -53,6 +53,17 @@ class Climber:
         """Return whether a rung is being done now."""
         return self._climbing is not None and self._climbing.is_alive()
 
+    def shown(self) -> dict[str, object] | None:
+        """Return what `sinyal status` says of the ladder, None while all is well."""
+        if self._ladder.lasts_since_s is None:
+            return None
+        return {
+            "last": self._ladder.last,
+            "working": self.is_working,
+            "held_by": self._said_held or None,
+            "given_up": self._ladder.has_given_up,
+        }
+
     def look(self, trouble: Trouble | None, *, held_by: str | None, is_offline: bool) -> None:
         """Take in what is wrong now, and begin what is due. held_by: see Recovering."""
         attempts, ladder = self._attempts, self._ladder

@@ -434,6 +434,8 @@ class Daemon:
             "link": shown_link(link),
             "board": self._board.verdict,
             "paused_until_ts": self._pause.until_ts(),
+            "technician": self._technician.is_here,
+            "recovery": self._recovering.shown(),
         }
         try:
             counts = self._keeper.counts()

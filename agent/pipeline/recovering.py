@@ -68,6 +68,10 @@ class Recovering:
         """Return whether a rung is being done now."""
         return self._climber is not None and self._climber.is_working
 
+    def shown(self) -> "dict[str, object] | None":
+        """Return what `sinyal status` says of it, None while all is well."""
+        return None if self._climber is None else self._climber.shown()
+
     def tick(self) -> None:
         """See whether something is wrong, and do what is due; never raises."""
         if not self._config.enabled or self.is_working:

@@ -75,6 +75,7 @@ def sending_answerers(
         return {
             "state": health.state,
             "problem": health.last_problem,
+            "attempts": health.attempts,
             "unsent": counts.unsent,
             "last_seq": counts.last_seq,
             "paused_until_ts": pause.until_ts(),

@@ -173,8 +173,12 @@ class Forwarder:
         self._nudge()
 
     def send_now(self) -> None:
-        """Let the readings gathered so far go at once, not when the batch is full or its time has come."""
+        """Let the readings gathered so far go at once, not when the batch is full or its time has come.
+
+        Without a connection the next attempt comes within HURRY_SPREAD_S.
+        """
         self._ordered += 1
+        self._roused.set()
         self._nudge()
 
     def hurry(self) -> None:

@@ -46,6 +46,11 @@ class Ladder:
         return None if self._trouble is None else self._since_s
 
     @property
+    def last(self) -> RungName | None:
+        """Return the last rung that was done in this trouble."""
+        return self._done[-1] if self._done else None
+
+    @property
     def has_given_up(self) -> bool:
         """Return whether every rung was tried in this trouble; now and then one still is."""
         return self._has_given_up
@@ -73,7 +78,7 @@ class Ladder:
         if self._trouble is None:
             return None
         self._trouble = None
-        return Outcome(self._done[-1] if self._done else None, now_s - self._since_s, len(self._done))
+        return Outcome(self.last, now_s - self._since_s, len(self._done))
 
     def hold(self, now_s: float) -> None:
         """Do nothing for now; what is due waits for at least one wait after the hold."""

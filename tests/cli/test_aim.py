@@ -14,8 +14,10 @@ import pytest
 from agent.aim.aiming import Aiming, View
 from agent.aim.sessions import checked_session
 from agent.cli import aim_sound
+from agent.cli.aim_screen import AimScreen
 from agent.cli.aim_sound import pitch_hz
 from agent.errors import UsageMistake
+from agent.language import use_language
 from agent.modem.port import holders
 from agent.pipeline.control import ControlServer
 from agent.pipeline.snapshot import DaemonLock
@@ -142,7 +144,7 @@ def test_another_tower_is_warned_of_and_3g_is_aimed_by_its_own_level(antenna: Tu
         assert aiming.end() == 0
 
 
-def test_without_a_terminal_each_look_is_a_line_and_json_lines_end_with_the_result(
+def test_without_a_terminal_each_look_is_a_line_and_json_is_one_document(
     antenna: TurnedAntenna,
 ) -> None:
     shown = plain("--port", str(antenna.path), "--minutes", "0.04", "--lang", "en")
@@ -151,9 +153,11 @@ def test_without_a_terminal_each_look_is_a_line_and_json_lines_end_with_the_resu
     assert looks and "\x1b" not in shown.stdout and "110130808" in looks[0]
 
     shown = plain("--port", str(antenna.path), "--minutes", "0.04", "--json")
-    *lines, last = (json.loads(line) for line in shown.stdout.splitlines())
-    assert lines[0]["level"] == "rsrp_dbm" and lines[0]["level_dbm"] == antenna.level_dbm
-    assert last["session"]["looks"] == len(lines)
+    document = json.loads(shown.stdout)
+    looks = document["looks"]
+    assert looks[0]["level"] == "rsrp_dbm" and looks[0]["level_dbm"] == antenna.level_dbm
+    assert document["session"]["looks"] == len(looks)
+    assert shown.stderr == ""
 
 
 @pytest.mark.parametrize(
@@ -281,6 +285,25 @@ def test_the_agent_keeps_only_plain_values_of_a_result() -> None:
     assert (kept["seconds"], kept["peak_dbm"], kept["looks"]) == (None, -90.5, None)
     assert kept["best"][0]["azimuth_deg"] is None and kept["best"][0]["level"] is None
     assert kept["best"][0]["level_dbm"] == -90 and "evil" not in kept["best"][0]
+
+
+def test_on_a_telephone_best_warning_and_typed_degrees_are_seen() -> None:
+    use_language("id")
+    aiming = Aiming()
+    for at in range(12):
+        cell = 110130798 if at < 2 else 110130808
+        told = {"access_technology": "lte", "rsrp_dbm": -99.0, "sinr_db": 3.0, "cell_id": cell}
+        aiming.add(at / 2, {**told, "pci": 287, "band": "B3"})
+    picture = AimScreen(aiming, ("Kantor Desa Sungai Bengkal", "15.02.23.2008"), 1800)
+    wide = picture.lines(5.5, 79)
+    for key in "m270":
+        picture.press(key, 5.5)
+    lines = picture.lines(5.5, 39)
+
+    assert len(lines) == len(wide) and max(map(len, lines)) <= 39
+    text = " ".join(" ".join(lines).split())
+    for seen in ("berakhir dalam 29 menit", "terbaik -99,0 selisih", "bukan arah lebih baik", ": 270_"):
+        assert seen in text
 
 
 def test_the_picture_stands_in_a_small_terminal_in_both_languages(

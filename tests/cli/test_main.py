@@ -54,6 +54,19 @@ def test_a_mistyped_command_is_one_line_with_a_next_step(arguments: tuple[str, .
 
 
 @pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("stat",), "'stat' is not known; perhaps you mean: status"),
+        (("watch", "--once"), "--once. Next step: see `sinyal watch --help`"),
+        (("aim", "--minutes", "soon"), "'soon' is not a number"),
+        (("buffer", "resend", "1", "2.5"), "'2.5' is not a whole number"),
+    ],
+)
+def test_a_mistyped_command_says_what_was_meant(arguments: tuple[str, ...], words: str) -> None:
+    assert words in sinyal(*arguments, SINYAL_LANG="en").stderr
+
+
+@pytest.mark.parametrize(
     ("arguments", "environment", "word"),
     [
         (("version",), {}, "katalog"),

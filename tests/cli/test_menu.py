@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent.cli.main import COMMANDS
-from agent.cli.menu import CHOICES
+from agent.cli.menu import CHOICES, _show
+from agent.language import use_language
 from tests.support.terminal import OpenTerminal
 
 
@@ -71,3 +72,16 @@ def test_the_menu_fits_a_small_terminal(open_terminal: OpenTerminal, language: s
     assert shown.wait_for_end() == 0
     shown.expect_no_wraps()
     shown.expect_golden(f"menu_{language}")
+
+
+@pytest.mark.parametrize("language", ["id", "en"])
+def test_on_a_telephone_no_wish_breaks_in_a_word(
+    language: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use_language(language)
+    monkeypatch.setattr("agent.screen.columns", lambda: 40)
+    _show(list(CHOICES))
+    use_language("id")
+
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 40 and len(lines) < 24

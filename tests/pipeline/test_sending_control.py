@@ -14,7 +14,7 @@ from agent.pipeline.control_client import ask_daemon
 from agent.pipeline.sending_control import Pause
 from tests.pipeline.whole_gateway import Gateway, wait_until
 from tests.support.listener import Listener
-from tests.support.mosquitto import Mosquitto
+from tests.support.mosquitto import Mosquitto, free_port
 
 PAGE = Path(__file__).parents[2] / "docs" / "control-socket.md"
 
@@ -70,6 +70,26 @@ def test_readings_go_when_a_person_says_so_and_wait_while_paused(tmp_path: Path,
             gateway.stop_anyhow()
     page = PAGE.read_text(encoding="utf-8")
     assert [ask for ask in offered if f"`{ask}`" not in page] == []
+
+
+def test_without_its_broker_sending_is_tried_at_once_and_soon_given_up(tmp_path: Path) -> None:
+    use_language("en")
+    gateway = Gateway(
+        tmp_path / "gateway", modem="/dev/no-modem", broker=f'host = "127.0.0.1"\nport = {free_port()}\n'
+    )
+    gateway.config.write_text(
+        gateway.config.read_text().replace("reconnect_max_s = 1\n", "reconnect_max_s = 3600\n")
+    )
+    gateway.start()
+    try:
+        wait_until("readings", lambda: (gateway.shown().get("buffer") or {}).get("unsent", 0) > 1)
+        tried = gateway.shown()["link"]["attempts"]
+        shown = sinyal(gateway, "send")
+        assert shown.returncode == 5 and shown.stdout == ""
+        assert "refuses" in shown.stderr and "sinyal doctor" in shown.stderr
+        assert gateway.shown()["link"]["attempts"] > tried
+    finally:
+        gateway.stop_anyhow()
 
 
 def batches(listener: Listener) -> list[object]:
