@@ -27,6 +27,9 @@ VERDICT_WORDS = {
 VERDICT_COLUMNS = 11
 TITLE_COLUMNS = 12
 LEFT = VERDICT_COLUMNS + TITLE_COLUMNS
+NARROW = 60
+NARROW_INDENT = 2
+NARROWEST = 30
 
 Findings = Sequence[tuple[Layer, Finding]]
 
@@ -149,40 +152,57 @@ def document(findings: Findings, settings: Settings) -> dict[str, Any]:
 
 
 def _screen(findings: Findings, settings: Settings, *, everything: bool) -> Iterator[str]:
-    gateway = settings.config.gateway
-    yield screen.fit((f"Sinyal {__version__}", gateway.id, gateway.site_name, gateway.kode_desa))
+    gateway, width = settings.config.gateway, _width()
+    title = (f"Sinyal {__version__}", gateway.id, gateway.site_name, gateway.kode_desa)
+    yield from _wrapped(" · ".join(_printable(part) for part in title if part), width)
     trouble = first_trouble(findings)
     is_failing = trouble is not None and trouble[1].verdict == "FAIL"
     hidden = 0
     for place, (layer, finding) in enumerate(findings):
         is_it = trouble is not None and layer is trouble[0]
-        yield from _rows(layer, finding, whole=everything or is_it or finding.verdict == "WARN")
+        yield from _rows(layer, finding, width)
         if everything and finding.next_step and not is_it:
-            yield from _indented(f"-> {finding.next_step}")
+            yield from _beside("", f"-> {finding.next_step}", width, "   ")
         if is_it and is_failing and not everything:
             hidden = len(findings) - place - 1
             break
     yield ""
     if hidden:
-        yield _("What comes behind it is not judged yet; sinyal doctor -v shows all.")
+        yield from _wrapped(_("What comes behind it is not judged yet; sinyal doctor -v shows all."), width)
     if trouble is None:
         yield _("Nothing wrong was found.")
     elif trouble[1].next_step:
-        yield from textwrap.wrap(f"{_('Next step:')} {trouble[1].next_step}.", screen.COLUMNS)
+        yield from _wrapped(f"{_('Next step:')} {_printable(trouble[1].next_step)}.", width)
 
 
-def _rows(layer: Layer, finding: Finding, *, whole: bool) -> Iterator[str]:
+def _rows(layer: Layer, finding: Finding, width: int) -> Iterator[str]:
     left = f"{_(VERDICT_WORDS[finding.verdict]):<{VERDICT_COLUMNS}}{_(layer.title):<{TITLE_COLUMNS}}"
-    evidence = "".join(sign if sign.isprintable() else "?" for sign in finding.evidence)
-    if not whole:
-        yield screen.fit((left + evidence,))
-        return
-    first, *rest = textwrap.wrap(evidence, screen.COLUMNS - LEFT) or [""]
-    yield (left + first).rstrip()
-    for line in rest:
-        yield " " * LEFT + line
+    yield from _beside(left, finding.evidence, width)
 
 
-def _indented(text: str) -> Iterator[str]:
-    for line in textwrap.wrap(text, screen.COLUMNS - LEFT, subsequent_indent="   "):
-        yield " " * LEFT + line
+def _beside(left: str, text: str, width: int, more_indent: str = "") -> Iterator[str]:
+    """Give a text beside its verdict and layer, or below them on a terminal as narrow as a phone."""
+    is_narrow = width < NARROW
+    indent = NARROW_INDENT if is_narrow else LEFT
+    lines = _wrapped(_printable(text), width - indent, more_indent) or [""]
+    if left:
+        yield (left if is_narrow else left + lines.pop(0)).rstrip()
+    for line in lines:
+        yield " " * indent + line
+
+
+def _wrapped(text: str, width: int, more_indent: str = "") -> list[str]:
+    # A command that is broken at a hyphen cannot be copied.
+    return textwrap.wrap(text, width, subsequent_indent=more_indent, break_on_hyphens=False)
+
+
+def _printable(text: str) -> str:
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
+def _width() -> int:
+    """Return how wide the screen is to be: as the terminal, up to 80 columns."""
+    if not sys.stdout.isatty():
+        return screen.COLUMNS
+    columns = os.get_terminal_size(sys.stdout.fileno()).columns or screen.COLUMNS
+    return max(NARROWEST, min(columns, screen.COLUMNS))

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 from agent import screen
 from agent.collectors.clock import AGENT_BIRTH_TS
@@ -24,7 +25,7 @@ LARGE_DISK_MB = 10_000
 SET_CLOCK = N_(
     "set the clock from a phone: sudo date -s 'YYYY-MM-DD HH:MM', then look for its source of time"
 )
-MAKE_ROOM = N_("make room: sudo du -xm / | sort -n | tail shows what takes it")
+MAKE_ROOM = N_("make room: sudo du -xm {folder} | sort -n | tail shows what takes it")
 
 
 def check_settings(evidence: Evidence) -> Finding:
@@ -155,16 +156,23 @@ def check_disk(evidence: Evidence) -> Finding:
             return untested(seen.fault.what, seen.fault.next_step)
         return failed("database", seen.fault.what, seen.fault.next_step)
     if (seen.free_bytes or 0) < LITTLE_ROOM_BYTES:
-        return warned("disk_nearly_full", free, _(MAKE_ROOM))
+        return warned("disk_nearly_full", free, _make_room(state))
     if seen.rows is None:
         return untested(_("{free}; the database was not read").format(free=free))
     return passed(_("{free}, {rows} readings stored").format(free=free, rows=seen.rows))
 
 
+def _make_room(folder: Path) -> str:
+    mount = next(each for each in (folder, *folder.parents) if each.is_mount() or each == each.parent)
+    return _(MAKE_ROOM).format(folder=mount)
+
+
 def _writing(evidence: Evidence, seen: DiskSeen) -> Finding | None:
     code, folder = seen.write_errno, evidence.config.paths.state
     if code in (errno.ENOSPC, errno.EDQUOT) or seen.free_bytes == 0:
-        return failed("disk_full", _("the disk of {folder} is full").format(folder=folder), _(MAKE_ROOM))
+        return failed(
+            "disk_full", _("the disk of {folder} is full").format(folder=folder), _make_room(folder)
+        )
     if code == errno.EROFS:
         return failed(
             "disk_read_only", _("the disk of {folder} has become read-only").format(folder=folder),

@@ -23,6 +23,7 @@ from agent.doctor.evidence import BearerSeen, BrokerSeen, DiskSeen, Evidence, Mo
 from agent.doctor.looks import Look, wait_for_all
 from agent.enrolment.board import standing
 from agent.errors import NoPermission, SinyalError
+from agent.language import _
 from agent.link.checks import fetch_is_redirected, has_address, page_check
 from agent.link.probe import NO_ADDRESS, Outcome, probe
 from agent.modem.port import OWN_PROGRAM, holders
@@ -149,7 +150,13 @@ def look_at_disk(config: Config, *, running: bool | None) -> DiskSeen:
     except SinyalError as fault:
         return seen._replace(rows=None, fault=fault)
     except OSError as error:
-        return seen._replace(rows=None, fault=NoPermission(str(error)))
+        closed = NoPermission(
+            _("no permission to look into {folder}").format(folder=state)
+            if isinstance(error, PermissionError)
+            else str(error),
+            _("use sudo, or add this user to the group sinyal"),
+        )
+        return seen._replace(rows=None, fault=closed)
     return seen
 
 

@@ -129,7 +129,7 @@ _OWN_CODE = TLS_OWN_CERTIFICATE.code
 TLS_OWN_WORDS = {
     "certificate required": Words(
         _OWN_CODE,
-        N_("{where} refuses the certificate of this gateway: it shows none ({detail})"),
+        N_("{where} wants a certificate, and this gateway has none to show ({detail})"),
         N_("set broker.cert_file and broker.key_file; a gateway gets its own by: sinyal enrol request"),
     ),
     "certificate expired": Words(
@@ -193,7 +193,9 @@ RESET = Words("lost", N_("the connection to {where} was lost: {detail}"), "", by
 LOST = Words("lost", N_("the connection to {where} was lost: {detail}"), "")
 NO_PING = Words("keepalive", N_("{where} no longer answers"), "")
 NO_ACKNOWLEDGEMENT = Words(
-    "ack_timeout", N_("{where} did not acknowledge a message within {detail} s"), N_("check the uplink")
+    "ack_timeout",
+    N_("{where} did not acknowledge a message within {detail} s"),
+    N_("wait for the next try; if it goes on while the internet is well, ask the broker's operator"),
 )
 PACKET_TOO_LARGE = Words("packet_too_large", N_("{where} announced a packet of {detail} bytes"), ASK_OPERATOR)
 PACKETS_TOO_SMALL = Words(
