@@ -5,12 +5,12 @@ import json
 import logging
 import os
 import sys
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from agent import __version__, screen
+from agent import __version__
 from agent.cli.modem_line import add_port, open_modem
+from agent.cli.terminal_width import beside, terminal_width, wrapped
 from agent.config.load import DEFAULT_CONFIG_FILE, LoadedConfig, build_what_is_right, config_path
 from agent.doctor.finding import Finding
 from agent.doctor.gather import Modem, Settings, gather
@@ -29,7 +29,6 @@ TITLE_COLUMNS = 12
 LEFT = VERDICT_COLUMNS + TITLE_COLUMNS
 NARROW = 60
 NARROW_INDENT = 2
-NARROWEST = 30
 
 Findings = Sequence[tuple[Layer, Finding]]
 
@@ -152,9 +151,9 @@ def document(findings: Findings, settings: Settings) -> dict[str, Any]:
 
 
 def _screen(findings: Findings, settings: Settings, *, everything: bool) -> Iterator[str]:
-    gateway, width = settings.config.gateway, _width()
+    gateway, width = settings.config.gateway, terminal_width()
     title = (f"Sinyal {__version__}", gateway.id, gateway.site_name, gateway.kode_desa)
-    yield from _wrapped(" · ".join(_printable(part) for part in title if part), width)
+    yield from wrapped(" · ".join(_printable(part) for part in title if part), width)
     trouble = first_trouble(findings)
     is_failing = trouble is not None and trouble[1].verdict == "FAIL"
     hidden = 0
@@ -162,47 +161,34 @@ def _screen(findings: Findings, settings: Settings, *, everything: bool) -> Iter
         is_it = trouble is not None and layer is trouble[0]
         yield from _rows(layer, finding, width)
         if everything and finding.next_step and not is_it:
-            yield from _beside("", f"-> {finding.next_step}", width, "   ")
+            yield from _step(finding.next_step, width)
         if is_it and is_failing and not everything:
             hidden = len(findings) - place - 1
             break
     yield ""
     if hidden:
-        yield from _wrapped(_("What comes behind it is not judged yet; sinyal doctor -v shows all."), width)
+        yield from wrapped(_("What comes behind it is not judged yet; sinyal doctor -v shows all."), width)
     if trouble is None:
         yield _("Nothing wrong was found.")
     elif trouble[1].next_step:
-        yield from _wrapped(f"{_('Next step:')} {_printable(trouble[1].next_step)}.", width)
+        yield from wrapped(f"{_('Next step:')} {_printable(trouble[1].next_step)}.", width)
 
 
 def _rows(layer: Layer, finding: Finding, width: int) -> Iterator[str]:
-    left = f"{_(VERDICT_WORDS[finding.verdict]):<{VERDICT_COLUMNS}}{_(layer.title):<{TITLE_COLUMNS}}"
-    yield from _beside(left, finding.evidence, width)
+    verdict, title = _(VERDICT_WORDS[finding.verdict]), _(layer.title)
+    evidence = _printable(finding.evidence)
+    if width < NARROW:
+        yield f"{verdict:<{VERDICT_COLUMNS}}{title}"
+        yield from beside("", NARROW_INDENT, evidence, width)
+    else:
+        yield from beside(f"{verdict:<{VERDICT_COLUMNS}}{title}", LEFT, evidence, width)
 
 
-def _beside(left: str, text: str, width: int, more_indent: str = "") -> Iterator[str]:
-    """Give a text beside its verdict and layer, or below them on a terminal as narrow as a phone."""
-    is_narrow = width < NARROW
-    indent = NARROW_INDENT if is_narrow else LEFT
-    lines = _wrapped(_printable(text), width - indent, more_indent) or [""]
-    if left:
-        yield (left if is_narrow else left + lines.pop(0)).rstrip()
-    for line in lines:
+def _step(next_step: str, width: int) -> Iterator[str]:
+    indent = NARROW_INDENT if width < NARROW else LEFT
+    for line in wrapped(f"-> {_printable(next_step)}", width - indent, "   "):
         yield " " * indent + line
-
-
-def _wrapped(text: str, width: int, more_indent: str = "") -> list[str]:
-    # A command that is broken at a hyphen cannot be copied.
-    return textwrap.wrap(text, width, subsequent_indent=more_indent, break_on_hyphens=False)
 
 
 def _printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in text)
-
-
-def _width() -> int:
-    """Return how wide the screen is to be: as the terminal, up to 80 columns."""
-    if not sys.stdout.isatty():
-        return screen.COLUMNS
-    columns = os.get_terminal_size(sys.stdout.fileno()).columns or screen.COLUMNS
-    return max(NARROWEST, min(columns, screen.COLUMNS))

@@ -10,6 +10,7 @@ from typing import Any
 from agent import __version__, screen
 from agent.cli.modem_line import add_port, configured, open_modem
 from agent.cli.modem_read import KEPT, masked
+from agent.cli.terminal_width import beside, terminal_width, wrapped
 from agent.enrolment.board import read_enrolled, standing
 from agent.errors import SinyalError
 from agent.language import N_, _
@@ -141,10 +142,11 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
         (_("Phone number"), sim.get("phone")),
     ]
     yield screen.fit((f"Sinyal {document['version']}",))
+    width = terminal_width()
     for label, text in rows:
-        yield f"{label:<{LABEL_COLUMNS}}{text or '-'}"[: screen.COLUMNS]
+        yield from beside(label, LABEL_COLUMNS, text or "-", width)
     for problem in document["problems"]:
-        yield from screen.broken(f"! {problem}", screen.COLUMNS).split("\n")
+        yield from wrapped(f"! {problem}", width)
 
 
 def _certificate_rows(certificate: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
