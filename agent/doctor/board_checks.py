@@ -9,7 +9,7 @@ from agent.collectors.clock import AGENT_BIRTH_TS
 from agent.doctor.evidence import DiskSeen, Evidence
 from agent.doctor.finding import Finding, failed, passed, untested, warned
 from agent.errors import NoPermission
-from agent.language import N_, _
+from agent.language import N_, _, system_reason
 from agent.pipeline.control_client import DaemonSilent
 
 HOT_C = 80.0
@@ -179,7 +179,7 @@ def _writing(evidence: Evidence, seen: DiskSeen) -> Finding | None:
             _("restart once; if it happens again, the SD card is worn out: replace it"),
         )  # fmt: skip
     if code not in (0, None, errno.EACCES, errno.EPERM):
-        reason = os.strerror(code)
+        reason = system_reason(os.strerror(code))
         return failed(
             "disk_failing", _("{folder} cannot be written: {reason}").format(folder=folder, reason=reason),
             _("look at `dmesg`; an SD card with errors has to be replaced"),

@@ -23,7 +23,7 @@ from agent.doctor.evidence import BearerSeen, BrokerSeen, DiskSeen, Evidence, Mo
 from agent.doctor.looks import Look, wait_for_all
 from agent.enrolment.board import standing
 from agent.errors import NoPermission, SinyalError
-from agent.language import _
+from agent.language import _, system_reason
 from agent.link.checks import fetch_is_redirected, has_address, page_check
 from agent.link.probe import NO_ADDRESS, Outcome, probe
 from agent.modem.port import OWN_PROGRAM, holders
@@ -227,7 +227,7 @@ def _resolved(host: str) -> NamesSeen:
     try:
         socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        return NamesSeen(host, False, str(getattr(error, "strerror", None) or error))
+        return NamesSeen(host, False, system_reason(getattr(error, "strerror", None) or error))
     return NamesSeen(host, True)
 
 

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 
 from agent.errors import BrokerUnreachable
-from agent.language import N_, _
+from agent.language import N_, _, system_reason
 
 Address = tuple[str, int]
 """Host name or IP address, and TCP port."""
@@ -348,14 +348,14 @@ def _connect_words(error: OSError | ValueError) -> tuple[Words, object]:
     if isinstance(error, ssl.SSLError):
         return _tls_words(error)
     if isinstance(error, socket.gaierror):
-        return NAME_NOT_RESOLVED, error.strerror
+        return NAME_NOT_RESOLVED, system_reason(error.strerror)
     if isinstance(error, ConnectionRefusedError):
         return REFUSED, ""
     if isinstance(error, TimeoutError):
         return TIMEOUT, ""
     if isinstance(error, OSError):
         unreachable = error.errno in _UNREACHABLE
-        return (UNREACHABLE if unreachable else NETWORK), error.strerror or error
+        return (UNREACHABLE if unreachable else NETWORK), system_reason(error.strerror or error)
     return NAME_IMPOSSIBLE, ""
 
 
@@ -385,4 +385,4 @@ def lost_problem(address: Address, error: OSError | None, *, answered: bool) -> 
     if error is None or isinstance(error, BrokenPipeError | ssl.SSLEOFError):
         return CLOSED.problem(address)
     words = RESET if isinstance(error, ConnectionResetError) else LOST
-    return words.problem(address, error.strerror or error)
+    return words.problem(address, system_reason(error.strerror or error))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import ConfigMistake, NoPermission
-from agent.language import _
+from agent.language import _, system_reason
 from agent.publish.problems import Address
 
 _Signature = tuple[tuple[int, int, int], ...]
@@ -124,6 +124,8 @@ def _require_readable(key: str, path: Path) -> None:
         ) from None
     except OSError as error:
         raise ConfigMistake(
-            _("{key}: {path} cannot be read: {reason}").format(key=key, path=path, reason=error.strerror),
+            _("{key}: {path} cannot be read: {reason}").format(
+                key=key, path=path, reason=system_reason(error.strerror)
+            ),
             _("check the path"),
         ) from None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agent.errors import SinyalError, UsageMistake
-from agent.language import _
+from agent.language import _, system_reason
 
 
 class Written(NamedTuple):
@@ -45,7 +45,7 @@ def write(content: bytes, wanted: Path | None, name: str, elsewhere: Sequence[Pa
                     _("{file} exists already").format(file=target), _("choose another name")
                 ) from None
         except OSError as error:
-            why = why or f"{target}: {os.strerror(error.errno or 0)}"
+            why = why or f"{target}: {system_reason(os.strerror(error.errno or 0))}"
         else:
             return Written(target, why)
     raise SinyalError(
