@@ -15,6 +15,11 @@ def failure_line(failure: SinyalError, program: str = "sinyal") -> str:
     line = f"{program}: {failure.what}."
     if failure.next_step:
         line = f"{line} {_('Next step:')} {failure.next_step}."
+    return on_stderr(line)
+
+
+def on_stderr(line: str) -> str:
+    """Return a line for stderr, broken between words when that is a terminal."""
     try:
         return broken(line, os.get_terminal_size(2).columns or COLUMNS)
     except OSError:  # a file or a pipe: one line for whoever searches it
