@@ -193,3 +193,33 @@ def ngettext(singular: str, plural: str, count: int) -> str:
 def N_(message: str) -> str:  # noqa: N802 -- the gettext convention for "translate later"
     """Mark a constant for translation; it is translated with `_` where it is shown."""
     return message
+
+
+_SYSTEM_REASONS = frozenset(
+    (
+        N_("Connection reset by peer"),
+        N_("File exists"),
+        N_("Input/output error"),
+        N_("Is a directory"),
+        N_("Name does not resolve"),
+        N_("Name or service not known"),
+        N_("Network is unreachable"),
+        N_("No address associated with hostname"),
+        N_("No route to host"),
+        N_("No space left on device"),
+        N_("No such file or directory"),
+        N_("Not a directory"),
+        N_("Operation not permitted"),
+        N_("Permission denied"),
+        N_("Read-only file system"),
+        N_("Temporary failure in name resolution"),
+        N_("Try again"),
+    )
+)
+"""What the C library (glibc, musl) says of the failures that a gateway meets, in its own words."""
+
+
+def system_reason(reason: object) -> str:
+    """Return what the operating system says (strerror) in the language in use, as far as it is known."""
+    text = str(reason)
+    return _(text) if text in _SYSTEM_REASONS else text

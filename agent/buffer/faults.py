@@ -31,7 +31,7 @@ _NO_ACCESS = (
 )
 _DAMAGED = (
     N_("The reading database {path} is damaged"),
-    N_("Nothing to do: the agent moves it aside and begins a new one"),
+    N_("sudo service sinyal restart: the agent moves it aside and begins a new one"),
 )
 _CAP_REACHED = (
     N_("The reading database {path} has reached buffer.max_bytes with unsent readings"),

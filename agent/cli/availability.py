@@ -9,6 +9,7 @@ from typing import Any
 
 from agent import screen
 from agent.cli.link_answer import answer, loaded, never_ran
+from agent.cli.terminal_width import terminal_width, wrapped
 from agent.errors import UsageMistake
 from agent.language import _
 from agent.link.availability import Month, month_at, month_of
@@ -17,6 +18,7 @@ CSV_COLUMNS = (
     *("month", "a_total", "a_link", "a_power", "calendar_s", "up_s", "down_s", "link_down_s"),
     *("power_off_s", "powered_s", "unknown_s", "outages", "undated_s"),
 )
+VALUE_COLUMNS = 14
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +71,12 @@ def _look(connection: sqlite3.Connection, correct: Any, month: Month) -> dict[st
 
 
 def _print(found: dict[str, Any]) -> None:
-    print(_("Availability in {month} (calendar of WIB)").format(month=found["month"]))
+    columns = terminal_width()
+    print(
+        "\n".join(
+            wrapped(_("Availability in {month} (calendar of WIB)").format(month=found["month"]), columns)
+        )
+    )
     shares = (
         (_("Internet, of all time"), found["a_total"]),
         (_("Connection, of time with power"), found["a_link"]),
@@ -86,11 +93,14 @@ def _print(found: dict[str, Any]) -> None:
     rows += [(label, _hours(seconds)) for label, seconds in lengths]
     width = max(len(label) for label, _text in rows) + 1
     for label, text in rows:
-        print(f"  {label:<{width}}{text:>14}")
+        if columns < width + 2 + VALUE_COLUMNS:
+            print(f"  {label}\n{text:>{columns - 2}}")
+        else:
+            print(f"  {label:<{width}}{text:>{VALUE_COLUMNS}}")
     if round(found.get("undated_s", 0)):
         text = _("{hours} of readings wait for a true clock before they count.")
-        print(text.format(hours=_hours(found["undated_s"])))
-    print(meeting_line(found["meeting"]))
+        print("\n".join(wrapped(text.format(hours=_hours(found["undated_s"])), columns)))
+    print("\n".join(wrapped(meeting_line(found["meeting"]), columns)))
 
 
 def _percent(share: float | None) -> str:

@@ -17,7 +17,7 @@ from agent.cli.stdout_lines import write_lines
 from agent.config.toml_text import one_line
 from agent.contract.catalogue import Row
 from agent.errors import NoPermission, SinyalError, UsageMistake
-from agent.language import _, ngettext
+from agent.language import _, ngettext, system_reason
 from agent.wire.formats import csv_line, json_lines
 from agent.wire.public import public_columns, public_row
 
@@ -220,7 +220,7 @@ def _explained(file: Path) -> Iterator[None]:
 
 def _not_written(file: Path, error: OSError | ValueError) -> SinyalError:
     shown = one_line(str(file))
-    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    reason = system_reason((error.strerror if isinstance(error, OSError) else None) or error)
     what = _("{file} cannot be written: {reason}").format(file=shown, reason=reason)
     if isinstance(error, PermissionError):
         return NoPermission(what, _("choose a folder of your own, or use sudo"))

@@ -8,6 +8,7 @@ from typing import Any
 
 from agent import screen
 from agent.cli.buffer_source import buffer_source
+from agent.cli.terminal_width import beside, terminal_width
 from agent.config.toml_text import one_line
 from agent.language import _
 
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(stats, ensure_ascii=False))
         return 0
     for label, text in _lines(stats):
-        print(f"{label:<{LABEL_WIDTH}}{text}"[: screen.COLUMNS])
+        print("\n".join(beside(label, LABEL_WIDTH, text, terminal_width())))
     return 0
 
 

@@ -18,7 +18,7 @@ from agent.config.rules import host_in, split_address
 from agent.config.toml_text import one_line
 from agent.contract.catalogue import Row, Value
 from agent.errors import BatchUnreadable, NoPermission, SinyalError, UsageMistake
-from agent.language import _
+from agent.language import _, system_reason
 from agent.wire.columns import MAX_INFLATED_BYTES, decode_batch
 from agent.wire.formats import FORMATS, CsvLines, identified_rows
 from agent.wire.plausible import without_impossible_values
@@ -227,7 +227,7 @@ def _unopened(name: str, error: OSError | ValueError) -> SinyalError:
             _("no permission to read {file}").format(file=_shown(name)),
             _("run as a user who may read it"),
         )
-    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    reason = system_reason((error.strerror if isinstance(error, OSError) else None) or error)
     return UsageMistake(
         _("{file} cannot be read: {reason}").format(file=_shown(name), reason=reason), _("check the path")
     )

@@ -5,12 +5,12 @@ import json
 import logging
 import os
 import sys
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from agent import __version__, screen
+from agent import __version__
 from agent.cli.modem_line import add_port, open_modem
+from agent.cli.terminal_width import beside, terminal_width, wrapped
 from agent.config.load import DEFAULT_CONFIG_FILE, LoadedConfig, build_what_is_right, config_path
 from agent.doctor.finding import Finding
 from agent.doctor.gather import Modem, Settings, gather
@@ -27,6 +27,8 @@ VERDICT_WORDS = {
 VERDICT_COLUMNS = 11
 TITLE_COLUMNS = 12
 LEFT = VERDICT_COLUMNS + TITLE_COLUMNS
+NARROW = 60
+NARROW_INDENT = 2
 
 Findings = Sequence[tuple[Layer, Finding]]
 
@@ -149,40 +151,44 @@ def document(findings: Findings, settings: Settings) -> dict[str, Any]:
 
 
 def _screen(findings: Findings, settings: Settings, *, everything: bool) -> Iterator[str]:
-    gateway = settings.config.gateway
-    yield screen.fit((f"Sinyal {__version__}", gateway.id, gateway.site_name, gateway.kode_desa))
+    gateway, width = settings.config.gateway, terminal_width()
+    title = (f"Sinyal {__version__}", gateway.id, gateway.site_name, gateway.kode_desa)
+    yield from wrapped(" · ".join(_printable(part) for part in title if part), width)
     trouble = first_trouble(findings)
     is_failing = trouble is not None and trouble[1].verdict == "FAIL"
     hidden = 0
     for place, (layer, finding) in enumerate(findings):
         is_it = trouble is not None and layer is trouble[0]
-        yield from _rows(layer, finding, whole=everything or is_it or finding.verdict == "WARN")
+        yield from _rows(layer, finding, width)
         if everything and finding.next_step and not is_it:
-            yield from _indented(f"-> {finding.next_step}")
+            yield from _step(finding.next_step, width)
         if is_it and is_failing and not everything:
             hidden = len(findings) - place - 1
             break
     yield ""
     if hidden:
-        yield _("What comes behind it is not judged yet; sinyal doctor -v shows all.")
+        yield from wrapped(_("What comes behind it is not judged yet; sinyal doctor -v shows all."), width)
     if trouble is None:
         yield _("Nothing wrong was found.")
     elif trouble[1].next_step:
-        yield from textwrap.wrap(f"{_('Next step:')} {trouble[1].next_step}.", screen.COLUMNS)
+        yield from wrapped(f"{_('Next step:')} {_printable(trouble[1].next_step)}.", width)
 
 
-def _rows(layer: Layer, finding: Finding, *, whole: bool) -> Iterator[str]:
-    left = f"{_(VERDICT_WORDS[finding.verdict]):<{VERDICT_COLUMNS}}{_(layer.title):<{TITLE_COLUMNS}}"
-    evidence = "".join(sign if sign.isprintable() else "?" for sign in finding.evidence)
-    if not whole:
-        yield screen.fit((left + evidence,))
-        return
-    first, *rest = textwrap.wrap(evidence, screen.COLUMNS - LEFT) or [""]
-    yield (left + first).rstrip()
-    for line in rest:
-        yield " " * LEFT + line
+def _rows(layer: Layer, finding: Finding, width: int) -> Iterator[str]:
+    verdict, title = _(VERDICT_WORDS[finding.verdict]), _(layer.title)
+    evidence = _printable(finding.evidence)
+    if width < NARROW:
+        yield f"{verdict:<{VERDICT_COLUMNS}}{title}"
+        yield from beside("", NARROW_INDENT, evidence, width)
+    else:
+        yield from beside(f"{verdict:<{VERDICT_COLUMNS}}{title}", LEFT, evidence, width)
 
 
-def _indented(text: str) -> Iterator[str]:
-    for line in textwrap.wrap(text, screen.COLUMNS - LEFT, subsequent_indent="   "):
-        yield " " * LEFT + line
+def _step(next_step: str, width: int) -> Iterator[str]:
+    indent = NARROW_INDENT if width < NARROW else LEFT
+    for line in wrapped(f"-> {_printable(next_step)}", width - indent, "   "):
+        yield " " * indent + line
+
+
+def _printable(text: str) -> str:
+    return "".join(sign if sign.isprintable() else "?" for sign in text)

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 from agent import screen
-from agent.enrolment.board import board_serial, standing, write_enrolled
+from agent.cli.terminal_width import beside, terminal_width
+from agent.enrolment.board import Standing, board_serial, standing, write_enrolled
 from agent.enrolment.identity_files import (
     Certificate,
     IdentityFiles,
@@ -190,11 +191,11 @@ def _show(args: argparse.Namespace, files: IdentityFiles, state: Path) -> int:
         (_("Gateway"), files.gateway_id),
         (_("Key"), _("made here") if files.key_in_use() else _("none yet: sinyal enrol request")),
         (_("Certificate"), _certificate_words(certificate, due=due)),
-        (_("Board"), _board_words(board.verdict)),
+        (_("Board"), _board_words(board)),
     ]
     width = max(len(label) for label, _text in rows)
     for label, text in rows:
-        print(f"{label:<{width}}  {text}")
+        print("\n".join(beside(label, width + 2, text, terminal_width())))
     return 0 if fine else 1
 
 
@@ -208,12 +209,14 @@ def _certificate_words(certificate: Certificate | None, *, due: bool) -> str:
     return _("good until {date}").format(date=_date(certificate))
 
 
-def _board_words(verdict: str) -> str:
+def _board_words(board: Standing) -> str:
+    if board.enrolled is None and board.here is not None:
+        return _("none was enrolled yet; this is {serial}").format(serial=board.here)
     return {
         "same": _("the one that was enrolled"),
         "cloned": _("another one than was enrolled: this card is a copy"),
         "unknown": _("cannot be told"),
-    }[verdict]
+    }[board.verdict]
 
 
 def _date(certificate: Certificate) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from agent import __version__, screen
 from agent.cli.modem_line import add_port, configured, open_modem
 from agent.cli.modem_read import KEPT, masked
+from agent.cli.terminal_width import beside, terminal_width, wrapped
 from agent.enrolment.board import read_enrolled, standing
 from agent.errors import SinyalError
 from agent.language import N_, _
@@ -26,8 +27,9 @@ _OWN_NUMBER = re.compile(r'\+CNUM: *(?:"[^"]*")? *, *"?(\+?[0-9]{6,15})"?')
 BOARD_WORDS = {
     "same": N_("the enrolled board"),
     "cloned": N_("NOT the enrolled board: this SD card was copied or moved"),
-    "unknown": N_("no board was enrolled, or this one has no number"),
+    "unknown": N_("whether it is the enrolled board cannot be told"),
 }
+NONE_ENROLLED = N_("no board was enrolled yet")
 
 FINGERPRINT_SIGNS = 32
 """So many hexadecimal digits of a fingerprint stand on one line, in groups of four."""
@@ -117,13 +119,14 @@ def _phone(lines: list[str]) -> str | None:
 
 def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     modem, sim = document["modem"], document["sim"]
+    is_new = document["board"] == "unknown" and document["board_enrolled"] is None
     village = screen.fit((str(document["kode_desa"]), str(document["kode_edisi"])), 60)
     rows = [
         (_("Gateway"), screen.fit((document["gateway_id"] or "-", str(document["role"])), 60)),
         (_("Site"), document["site_name"]),
         (_("Village code"), village),
         (_("Board"), document["board_serial"]),
-        ("", _(BOARD_WORDS[document["board"]])),
+        ("", _(NONE_ENROLLED if is_new else BOARD_WORDS[document["board"]])),
         *_certificate_rows(document["certificate"]),
         (
             _("Modem"),
@@ -139,10 +142,11 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
         (_("Phone number"), sim.get("phone")),
     ]
     yield screen.fit((f"Sinyal {document['version']}",))
+    width = terminal_width()
     for label, text in rows:
-        yield f"{label:<{LABEL_COLUMNS}}{text or '-'}"[: screen.COLUMNS]
+        yield from beside(label, LABEL_COLUMNS, text or "-", width)
     for problem in document["problems"]:
-        yield from screen.broken(f"! {problem}", screen.COLUMNS).split("\n")
+        yield from wrapped(f"! {problem}", width)
 
 
 def _certificate_rows(certificate: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:

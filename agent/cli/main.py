@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, NoReturn
 from agent import __version__, language, screen
 from agent.cli.configuration import Configuration
 from agent.errors import SinyalError, UsageMistake
-from agent.language import N_, _
+from agent.language import N_, _, system_reason
 
 
 class Command(NamedTuple):
@@ -303,7 +303,7 @@ def _drop_stdout() -> None:
 
 def _say_unwritable(error: OSError) -> int:
     _drop_stdout()
-    what = _("the output cannot be written: {reason}").format(reason=error.strerror)
+    what = _("the output cannot be written: {reason}").format(reason=system_reason(error.strerror))
     _say(SinyalError(what, _("make room on the disk, or send the output elsewhere")))
     return 1
 

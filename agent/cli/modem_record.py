@@ -12,7 +12,7 @@ from typing import TextIO
 from agent.cli.modem_line import Answer, configured, is_of_running_daemon
 from agent.config.toml_text import one_line
 from agent.errors import ModemUnavailable, NoPermission, SinyalError, UsageMistake
-from agent.language import _
+from agent.language import _, system_reason
 
 STDOUT = "-"
 
@@ -139,7 +139,7 @@ def _whole_file(name: str, *, may_replace: bool) -> Iterator[TextIO]:
 
 
 def _unwritable(name: str, fault: OSError | ValueError) -> SinyalError:
-    reason = (fault.strerror if isinstance(fault, OSError) else None) or str(fault)
+    reason = system_reason((fault.strerror if isinstance(fault, OSError) else None) or fault)
     what = _("{file} cannot be written: {reason}").format(file=one_line(name), reason=reason)
     if isinstance(fault, PermissionError):
         return NoPermission(what, _("choose a folder of your own"))

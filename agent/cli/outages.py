@@ -10,6 +10,7 @@ from typing import Any
 from agent import screen
 from agent.cli.cause_words import cause_words
 from agent.cli.link_answer import answer, loaded, never_ran
+from agent.cli.terminal_width import beside, terminal_width, wrapped
 from agent.errors import UsageMistake
 from agent.language import _
 from agent.link.causes import next_step_of, sentence_of
@@ -92,12 +93,13 @@ def _print(found: list[dict[str, Any]], *, is_bounded: bool) -> None:
         print(
             _("The newest {shown} of {count}; all: --from 2026-01-01").format(shown=SHOWN, count=len(found))
         )
+    width = terminal_width()
     for one in shown:
-        print(screen.fit((_when(one), _length(one), cause_words(one))))
-        print("  " + screen.fit((_sentence(one),), screen.COLUMNS - 2))
+        heading = " · ".join(part for part in (_when(one), _length(one), cause_words(one)) if part)
+        print("\n".join([*wrapped(heading, width), *beside("", 2, _sentence(one), width)]))
     if not shown[-1]["is_over"]:
         step = _(next_step_of(shown[-1]["cause"], shown[-1]["evidence"]))
-        print(_("Next step: {step}").format(step=step))
+        print("\n".join(wrapped(_("Next step: {step}").format(step=step), width)))
 
 
 def _when(one: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 
 from agent.errors import SinyalError
-from agent.language import _
+from agent.language import _, system_reason
 
 
 def write_lines(lines: Iterable[str]) -> None:
@@ -21,6 +21,6 @@ def write_lines(lines: Iterable[str]) -> None:
         # What is still waiting to be written must not complain again when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SinyalError(
-            _("the rows cannot be written: {reason}").format(reason=error.strerror),
+            _("the rows cannot be written: {reason}").format(reason=system_reason(error.strerror)),
             _("check the space and the place where stdout goes"),
         ) from None

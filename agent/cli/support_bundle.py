@@ -30,10 +30,10 @@ from agent.config.keys import DEFAULTS, rule_of
 from agent.config.load import MASK, LoadedConfig
 from agent.contract.catalogue import catalogue
 from agent.errors import SinyalError
-from agent.language import _
+from agent.language import N_, _
 from agent.pipeline.control_client import ask_daemon
 from agent.pipeline.snapshot import daemon_runs, read_snapshot
-from agent.support.archive import packed, write
+from agent.support.archive import packed, require_free_name, write
 from agent.support.log_lines import read_log
 from agent.support.scrub import Scrubber
 
@@ -48,6 +48,7 @@ KEY_LINE_SIGNS = 16
 CELL_FIELDS = ("cell_id",)
 AREA_FIELDS = ("tac", "lac")
 IDENTIFIERS = ("imei", "iccid", "imsi")
+MODEM_NUMBERS = N_("modem numbers")
 
 
 class Contents:
@@ -82,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the bundle and say where it is; return 0 also when parts of it could not be had."""
     logging.getLogger("sinyal").addHandler(logging.NullHandler())
     args.port = None
+    require_free_name(args.path)
     settings, args.configuration = usable_settings(args)
     loaded: LoadedConfig = args.configuration.load()
     now_ts = time.time()
@@ -120,7 +122,7 @@ def _finish(
     if written.why_elsewhere:
         _note(_("it could not be written where it was wanted ({why})").format(why=written.why_elsewhere))
     for file, why in missing.items():
-        _note(_("{file} is missing: {why}").format(file=file, why=why))
+        _note(_("{file} is missing: {why}").format(file=_(file), why=why))
     if args.json:
         told = {"path": str(written.path), "bytes": len(content), "files": sorted(files), "missing": missing}
         print(json.dumps(told, ensure_ascii=False))
@@ -248,7 +250,7 @@ def _identifiers(args: argparse.Namespace, contents: Contents) -> list[str]:
         with open_modem(args) as line:
             told = line.read()["identity"]
     except SinyalError as fault:
-        contents.missing["modem numbers"] = fault.what
+        contents.missing[MODEM_NUMBERS] = fault.what
         return []
     return [str(told[name]) for name in IDENTIFIERS if told.get(name)]
 
@@ -285,4 +287,4 @@ def _written(document: Any) -> str:
 
 
 def _note(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(screen.note(text), file=sys.stderr)

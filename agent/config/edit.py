@@ -15,7 +15,7 @@ from agent.config.load import MASK, ConfigMistakes, build_config, parse_toml, re
 from agent.config.toml_edit import with_value
 from agent.config.toml_text import one_line, written
 from agent.errors import ConfigMistake, NoPermission, SinyalError, UsageMistake
-from agent.language import _
+from agent.language import _, system_reason
 
 LAST_GOOD_SUFFIX = ".last-good"
 NEW_SUFFIX = ".new"
@@ -208,6 +208,6 @@ def _disk_faults_told(file: Path) -> Iterator[None]:
         what = _("this user may not change {file}").format(file=name)
         raise NoPermission(what, _("repeat the command with sudo")) from None
     except OSError as error:
-        reason = os.strerror(error.errno or 0)
+        reason = system_reason(os.strerror(error.errno or 0))
         what = _("{file} cannot be written: {reason}").format(file=name, reason=reason)
         raise SinyalError(what, _("make room or repair the disk, then repeat the command")) from None

@@ -19,7 +19,7 @@ from agent.config.keys import DEFAULTS, RULES, ImpossibleValue, check_together
 from agent.config.rules import Rule
 from agent.config.toml_text import MAX_SHOWN_CHARS, one_line, shortened, written
 from agent.errors import ConfigMistake, NoPermission, SinyalError
-from agent.language import _, ngettext
+from agent.language import _, ngettext, system_reason
 
 if TYPE_CHECKING:
     from agent.config.model import Config
@@ -119,7 +119,7 @@ def read_text(file: Path) -> str:
             _("use sudo, or join the group that the file belongs to"),
         ) from None
     except OSError as error:
-        reason = os.strerror(error.errno or 0)
+        reason = system_reason(os.strerror(error.errno or 0))
         raise ConfigMistake(
             _("{file} cannot be read: {reason}").format(file=name, reason=reason),
             _("check the name and the disk: ls -l {file}").format(file=name),

@@ -58,6 +58,6 @@ def _address(text: str) -> str:
 def _reason(lines: Iterable[str]) -> str:
     for line in lines:
         if line.startswith("+CEER:"):
-            reason = line.removeprefix("+CEER:").strip(' "')
+            reason = line.removeprefix("+CEER:").strip().replace('"', "")
             return "" if _NO_REASON.fullmatch(reason) else reason[:100]
     return ""

@@ -2,13 +2,14 @@
 
 import errno
 import os
+from pathlib import Path
 
 from agent import screen
 from agent.collectors.clock import AGENT_BIRTH_TS
 from agent.doctor.evidence import DiskSeen, Evidence
 from agent.doctor.finding import Finding, failed, passed, untested, warned
 from agent.errors import NoPermission
-from agent.language import N_, _
+from agent.language import N_, _, system_reason
 from agent.pipeline.control_client import DaemonSilent
 
 HOT_C = 80.0
@@ -24,7 +25,7 @@ LARGE_DISK_MB = 10_000
 SET_CLOCK = N_(
     "set the clock from a phone: sudo date -s 'YYYY-MM-DD HH:MM', then look for its source of time"
 )
-MAKE_ROOM = N_("make room: sudo du -xm / | sort -n | tail shows what takes it")
+MAKE_ROOM = N_("make room: sudo du -xm {folder} | sort -n | tail shows what takes it")
 
 
 def check_settings(evidence: Evidence) -> Finding:
@@ -155,23 +156,30 @@ def check_disk(evidence: Evidence) -> Finding:
             return untested(seen.fault.what, seen.fault.next_step)
         return failed("database", seen.fault.what, seen.fault.next_step)
     if (seen.free_bytes or 0) < LITTLE_ROOM_BYTES:
-        return warned("disk_nearly_full", free, _(MAKE_ROOM))
+        return warned("disk_nearly_full", free, _make_room(state))
     if seen.rows is None:
         return untested(_("{free}; the database was not read").format(free=free))
     return passed(_("{free}, {rows} readings stored").format(free=free, rows=seen.rows))
 
 
+def _make_room(folder: Path) -> str:
+    mount = next(each for each in (folder, *folder.parents) if each.is_mount() or each == each.parent)
+    return _(MAKE_ROOM).format(folder=mount)
+
+
 def _writing(evidence: Evidence, seen: DiskSeen) -> Finding | None:
     code, folder = seen.write_errno, evidence.config.paths.state
     if code in (errno.ENOSPC, errno.EDQUOT) or seen.free_bytes == 0:
-        return failed("disk_full", _("the disk of {folder} is full").format(folder=folder), _(MAKE_ROOM))
+        return failed(
+            "disk_full", _("the disk of {folder} is full").format(folder=folder), _make_room(folder)
+        )
     if code == errno.EROFS:
         return failed(
             "disk_read_only", _("the disk of {folder} has become read-only").format(folder=folder),
             _("restart once; if it happens again, the SD card is worn out: replace it"),
         )  # fmt: skip
     if code not in (0, None, errno.EACCES, errno.EPERM):
-        reason = os.strerror(code)
+        reason = system_reason(os.strerror(code))
         return failed(
             "disk_failing", _("{folder} cannot be written: {reason}").format(folder=folder, reason=reason),
             _("look at `dmesg`; an SD card with errors has to be replaced"),

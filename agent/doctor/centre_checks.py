@@ -3,7 +3,7 @@
 from agent import screen
 from agent.doctor.evidence import BrokerSeen, Evidence
 from agent.doctor.finding import Finding, failed, passed, untested, warned
-from agent.errors import SinyalError
+from agent.errors import NoPermission, SinyalError
 from agent.language import N_, _, ngettext
 from agent.publish.problems import CLONED_BOARD, next_step_for
 
@@ -42,6 +42,9 @@ def check_tls(evidence: Evidence) -> Finding:
         return untested(_("needs a broker that takes connections"))
     if own is not None and own.verdict == "FAIL":
         return own
+    if isinstance(seen.tls_problem, NoPermission):
+        # The key is the agent's alone, as it should be.
+        return untested(seen.tls_problem.what, _("use sudo"))
     if seen.tls_problem is not None:
         return _by(seen.tls_problem)
     assert seen.expires_ts is not None
@@ -90,10 +93,12 @@ def check_permission(evidence: Evidence) -> Finding:
         problem = CLONED_BOARD.problem((evidence.config.broker.host, 0), board.enrolled)
         return failed(CLONED_BOARD.code, problem.what, problem.next_step)
     seen = evidence.broker
-    if seen is None or seen.tcp_problem is not None or seen.tls_problem is not None:
+    if seen is None or seen.tcp_problem is not None:
         return untested(_("needs a connection to the broker"))
-    if evidence.running:
+    if evidence.running and (seen.tls_problem is None or isinstance(seen.tls_problem, NoPermission)):
         return _as_the_agent_says(evidence)
+    if seen.tls_problem is not None:
+        return untested(_("needs a connection to the broker"))
     if seen.mqtt_problem is not None:
         return _by(seen.mqtt_problem)
     if seen.accepted is None:
@@ -119,6 +124,8 @@ def _as_the_agent_says(evidence: Evidence) -> Finding:
 
 def check_queue(evidence: Evidence) -> Finding:
     """Judge whether the agent runs and what is stored gets away."""
+    if evidence.running is None and evidence.settings_problem is not None:
+        return untested(_("where the agent would run is not known without its settings"))
     if evidence.running is None:
         return untested(_("this user may not see whether the agent runs"), _("use sudo"))
     if not evidence.running:

@@ -23,6 +23,7 @@ from agent.doctor.evidence import BearerSeen, BrokerSeen, DiskSeen, Evidence, Mo
 from agent.doctor.looks import Look, wait_for_all
 from agent.enrolment.board import standing
 from agent.errors import NoPermission, SinyalError
+from agent.language import _, system_reason
 from agent.link.checks import fetch_is_redirected, has_address, page_check
 from agent.link.probe import NO_ADDRESS, Outcome, probe
 from agent.modem.port import OWN_PROGRAM, holders
@@ -150,7 +151,13 @@ def look_at_disk(config: Config, *, running: bool | None) -> DiskSeen:
     except SinyalError as fault:
         return seen._replace(rows=None, fault=fault)
     except OSError as error:
-        return seen._replace(rows=None, fault=NoPermission(str(error)))
+        closed = NoPermission(
+            _("no permission to look into {folder}").format(folder=state)
+            if isinstance(error, PermissionError)
+            else str(error),
+            _("use sudo, or add this user to the group sinyal"),
+        )
+        return seen._replace(rows=None, fault=closed)
     return seen
 
 
@@ -221,7 +228,7 @@ def _resolved(host: str) -> NamesSeen:
     try:
         look_up(host)
     except (OSError, UnicodeError) as error:
-        return NamesSeen(host, False, str(getattr(error, "strerror", None) or error))
+        return NamesSeen(host, False, system_reason(getattr(error, "strerror", None) or error))
     return NamesSeen(host, True)
 
 

@@ -54,7 +54,13 @@ def diagnose(evidence: Evidence) -> Sequence[tuple[Layer, Finding]]:
 
 
 def first_trouble(findings: Sequence[tuple[Layer, Finding]]) -> tuple[Layer, Finding] | None:
-    """Return the first layer that fails, else the first that warns, else None."""
+    """Return the first layer that fails, else the first that warns, else None.
+
+    Settings that this user may not read come before all: what fails behind them was judged by defaults.
+    """
+    for layer, finding in findings:
+        if finding.code == "no_permission":
+            return layer, finding
     for verdict in ("FAIL", "WARN"):
         for layer, finding in findings:
             if finding.verdict == verdict:

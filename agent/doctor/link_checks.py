@@ -21,8 +21,12 @@ def check_names(evidence: Evidence) -> Finding:
         return passed(", ".join(seen.host for seen in evidence.names))
     what = _("{host} is not resolved ({detail})").format(host=broken[0].host, detail=broken[0].detail)
     if len(broken) < len(evidence.names):
+        if broken[0].host not in [host for host, _port in evidence.config.broker.addresses()]:
+            # Only a spent package is found by that page; nothing is sent there.
+            step = _("on a network that does not reach that page: sinyal config set link.page_url ''")
+            return warned("name_not_resolved", what, step)
         step = _("check the spelling of that name: sinyal config show")
-        # Another address of the broker stood in for it.
+        # Another address of the broker may have stood in for it.
         in_the_way = evidence.broker is None or evidence.broker.tcp_problem is not None
         return (failed if in_the_way else warned)("name_not_resolved", what, step)
     if not evidence.internet_answers:
@@ -44,7 +48,10 @@ def check_captive(evidence: Evidence) -> Finding:
             "quota", _("every page leads to the operator's: the data package is presumably used up"),
             _("top the card up, or call whoever pays the subscription"),
         )  # fmt: skip
-    if outcomes and all(outcome.why == "refused" for outcome in outcomes) and evidence.redirected is None:
+    is_refused = bool(outcomes) and all(outcome.why == "refused" for outcome in outcomes)
+    if is_refused and evidence.redirected is None and not _modem_answers(evidence):
+        return untested(_("every connection is refused, and no modem tells of a package"))
+    if is_refused and evidence.redirected is None:
         return failed(
             "quota", _("every connection is refused: the data package is presumably used up"),
             _("top the card up, or call whoever pays the subscription"),
@@ -72,9 +79,17 @@ def check_internet(evidence: Evidence) -> Finding:
             "probes_fail", _("{what}, but the broker answers").format(what=what),
             _("check the hosts in link.targets: sinyal config show"),
         )  # fmt: skip
-    return failed(
-        "backhaul", what, _("call the operator: signal is there, and nothing beyond answers; change nothing")
-    )
+    if _modem_answers(evidence):
+        step = _("call the operator: signal is there, and nothing beyond answers; change nothing")
+    else:
+        step = _(
+            "look at the router and its line: this gateway has an address, and nothing beyond it answers"
+        )
+    return failed("backhaul", what, step)
+
+
+def _modem_answers(evidence: Evidence) -> bool:
+    return evidence.modem_fields.get("modem_state") in ("ok", "restarted")
 
 
 def _has_way_out(evidence: Evidence) -> bool:

@@ -196,7 +196,11 @@ def busy(path: str, holding: tuple[Holder, ...]) -> PortBusy:
     )
     if holder.program == "ModemManager":
         return PortBusy(
-            what, _("stop ModemManager, or tell it to ignore this port (udev rule ID_MM_PORT_IGNORE)")
+            what,
+            _(
+                "where it does not make the data connection: sudo systemctl disable --now ModemManager; "
+                "else give the port a udev rule with ID_MM_PORT_IGNORE"
+            ),
         )
     return PortBusy(what, _("stop that program, or give sinyal another port of the modem"))
 

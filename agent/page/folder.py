@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from agent.errors import NoPermission, SinyalError
-from agent.language import _
+from agent.language import _, system_reason
 
 PAGE_NAME = "index.html"
 MODE = 0o644
@@ -28,7 +28,9 @@ def put_page(folder: Path, page: str) -> Path:
         ) from None
     except OSError as error:
         raise SinyalError(
-            _("the page {path} cannot be written: {reason}").format(path=target, reason=error.strerror),
+            _("the page {path} cannot be written: {reason}").format(
+                path=target, reason=system_reason(error.strerror)
+            ),
             _("make room on the disk, or choose another folder: sinyal config set page.folder PATH"),
         ) from None
     finally:

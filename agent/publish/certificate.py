@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agent.errors import ConfigMistake, NoPermission
-from agent.language import _
+from agent.language import _, system_reason
 
 
 class Certificate(NamedTuple):
@@ -40,7 +40,8 @@ def read_certificate(path: Path) -> Certificate:
         if isinstance(error, ssl.SSLError):
             raise _unreadable(path) from None
         raise ConfigMistake(
-            _("{file} cannot be read: {reason}").format(file=path, reason=error.strerror), _("check the path")
+            _("{file} cannot be read: {reason}").format(file=path, reason=system_reason(error.strerror)),
+            _("check the path"),
         ) from None
     except (ValueError, KeyError):
         raise _unreadable(path) from None

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 
 from agent.errors import BrokerUnreachable
-from agent.language import N_, _
+from agent.language import N_, _, system_reason
 
 Address = tuple[str, int]
 """Host name or IP address, and TCP port."""
@@ -129,7 +129,7 @@ _OWN_CODE = TLS_OWN_CERTIFICATE.code
 TLS_OWN_WORDS = {
     "certificate required": Words(
         _OWN_CODE,
-        N_("{where} refuses the certificate of this gateway: it shows none ({detail})"),
+        N_("{where} wants a certificate, and this gateway has none to show ({detail})"),
         N_("set broker.cert_file and broker.key_file; a gateway gets its own by: sinyal enrol request"),
     ),
     "certificate expired": Words(
@@ -193,7 +193,9 @@ RESET = Words("lost", N_("the connection to {where} was lost: {detail}"), "", by
 LOST = Words("lost", N_("the connection to {where} was lost: {detail}"), "")
 NO_PING = Words("keepalive", N_("{where} no longer answers"), "")
 NO_ACKNOWLEDGEMENT = Words(
-    "ack_timeout", N_("{where} did not acknowledge a message within {detail} s"), N_("check the uplink")
+    "ack_timeout",
+    N_("{where} did not acknowledge a message within {detail} s"),
+    N_("wait for the next try; if it goes on while the internet is well, ask the broker's operator"),
 )
 PACKET_TOO_LARGE = Words("packet_too_large", N_("{where} announced a packet of {detail} bytes"), ASK_OPERATOR)
 PACKETS_TOO_SMALL = Words(
@@ -346,14 +348,14 @@ def _connect_words(error: OSError | ValueError) -> tuple[Words, object]:
     if isinstance(error, ssl.SSLError):
         return _tls_words(error)
     if isinstance(error, socket.gaierror):
-        return NAME_NOT_RESOLVED, error.strerror
+        return NAME_NOT_RESOLVED, system_reason(error.strerror)
     if isinstance(error, ConnectionRefusedError):
         return REFUSED, ""
     if isinstance(error, TimeoutError):
         return TIMEOUT, ""
     if isinstance(error, OSError):
         unreachable = error.errno in _UNREACHABLE
-        return (UNREACHABLE if unreachable else NETWORK), error.strerror or error
+        return (UNREACHABLE if unreachable else NETWORK), system_reason(error.strerror or error)
     return NAME_IMPOSSIBLE, ""
 
 
@@ -383,4 +385,4 @@ def lost_problem(address: Address, error: OSError | None, *, answered: bool) -> 
     if error is None or isinstance(error, BrokenPipeError | ssl.SSLEOFError):
         return CLOSED.problem(address)
     words = RESET if isinstance(error, ConnectionResetError) else LOST
-    return words.problem(address, error.strerror or error)
+    return words.problem(address, system_reason(error.strerror or error))

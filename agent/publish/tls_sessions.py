@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import ConfigMistake, NoPermission
-from agent.language import _
+from agent.language import _, system_reason
 from agent.publish.problems import Address
 
 _Signature = tuple[tuple[int, int, int], ...]
@@ -54,6 +54,13 @@ def tls_context(files: TlsFiles) -> ssl.SSLContext:
         context.load_cert_chain(files.cert_file, files.key_file, password="")
     except (ssl.SSLError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
+        if reason == "KEY_VALUES_MISMATCH":
+            raise ConfigMistake(
+                _("the key in {key} is not that of the certificate in {cert}").format(
+                    cert=files.cert_file, key=files.key_file or files.cert_file
+                ),
+                _("give both files of the same enrolment; a new pair comes by: sinyal enrol request"),
+            ) from None
         raise ConfigMistake(
             _("broker.cert_file {cert} and broker.key_file {key} cannot be used together ({reason})").format(
                 cert=files.cert_file, key=files.key_file or files.cert_file, reason=reason
@@ -117,6 +124,8 @@ def _require_readable(key: str, path: Path) -> None:
         ) from None
     except OSError as error:
         raise ConfigMistake(
-            _("{key}: {path} cannot be read: {reason}").format(key=key, path=path, reason=error.strerror),
+            _("{key}: {path} cannot be read: {reason}").format(
+                key=key, path=path, reason=system_reason(error.strerror)
+            ),
             _("check the path"),
         ) from None

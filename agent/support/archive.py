@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agent.errors import SinyalError, UsageMistake
-from agent.language import _
+from agent.language import _, system_reason
 
 
 class Written(NamedTuple):
@@ -30,6 +30,16 @@ def packed(folder: str, files: Mapping[str, str], written_ts: float) -> bytes:
     return content.getvalue()
 
 
+def require_free_name(wanted: Path | None) -> None:
+    """Raise UsageMistake when `wanted` is a file that exists: before a minute is spent on gathering."""
+    if wanted is not None and os.path.lexists(wanted) and not wanted.is_dir():
+        raise _exists(wanted)
+
+
+def _exists(file: Path) -> UsageMistake:
+    return UsageMistake(_("{file} exists already").format(file=file), _("choose another name"))
+
+
 def write(content: bytes, wanted: Path | None, name: str, elsewhere: Sequence[Path]) -> Written:
     """Write a bundle to `wanted` (a file, or a folder for `name`), else into the first folder that takes it.
 
@@ -41,11 +51,9 @@ def write(content: bytes, wanted: Path | None, name: str, elsewhere: Sequence[Pa
             _write_new(target, content)
         except FileExistsError:
             if wanted is not None and not why:
-                raise UsageMistake(
-                    _("{file} exists already").format(file=target), _("choose another name")
-                ) from None
+                raise _exists(target) from None
         except OSError as error:
-            why = why or f"{target}: {os.strerror(error.errno or 0)}"
+            why = why or f"{target}: {system_reason(os.strerror(error.errno or 0))}"
         else:
             return Written(target, why)
     raise SinyalError(

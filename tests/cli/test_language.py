@@ -1,3 +1,5 @@
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -6,7 +8,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import read_mo, write_mo
 
 from agent import language
-from agent.language import _, in_language, ngettext, use_language
+from agent.language import _, in_language, ngettext, system_reason, use_language
 
 TEXTS = ("it was stopped", "not known", "no such text at all")
 
@@ -122,3 +124,9 @@ def test_left_on_the_disk_the_texts_are_the_same_and_no_file_stays_open(
     assert len(list(Path("/proc/self/fd").iterdir())) <= before
     use_language("en")
     assert [_(text) for text in TEXTS] == list(TEXTS)
+
+
+def test_the_words_of_the_operating_system_are_translated_where_they_are_known() -> None:
+    use_language("id")
+    assert system_reason(os.strerror(errno.ENOSPC)) == "disk penuh"
+    assert system_reason("something new") == "something new"

@@ -47,6 +47,7 @@ def test_a_context_carries_when_it_has_an_address(
     [
         ('+CEER: "Missing or unknown APN"', "Missing or unknown APN"),
         ("+CEER: 33", "33"),
+        ('+CEER: 33,"Service option not subscribed"', "33,Service option not subscribed"),
         ("+CEER: No cause information available", ""),
         ("+CEER: 0", ""),
         ("+CEER: ", ""),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agent.config.model import BrokerConfig, Config, GatewayConfig, ModemConfig
+from agent.config.model import BrokerConfig, Config, GatewayConfig, ModemConfig, PathsConfig
 from agent.doctor.evidence import (
     BearerSeen,
     BrokerSeen,
@@ -49,6 +49,7 @@ LINK = {"state": "connected", "last_ack_ts": NOW_TS - 60, "last_problem": None, 
 BUFFER = {"unsent": 5, "oldest_unsent_ts": NOW_TS - 300, "quarantined": 0}
 CERTIFICATE = Certificate("gw-1", "CA", NOW_TS - DAY, NOW_TS + 300 * DAY, "00")
 BROKER = BrokerSeen(ADDRESS, None, None, "TLSv1.3", NOW_TS + 300 * DAY)
+KEY_OF_ANOTHER = BrokerSeen(ADDRESS, tls_problem=NoPermission("x", "y"))
 
 HEALTHY = Evidence(
     config=Config(
@@ -222,14 +223,35 @@ def test_a_healthy_gateway_passes_every_layer() -> None:
             "FAIL",
             "name_not_resolved",
             {
-                "names": [NamesSeen("a", False, "x"), NamesSeen("b", True)],
+                "names": [NamesSeen("broker.example", False, "x"), NamesSeen("b", True)],
                 "broker": BROKER._replace(tcp_problem=LinkProblem("timeout", "x", "y")),
             },
         ),
-        ("dns", "WARN", "name_not_resolved", {"names": [NamesSeen("a", False, "x"), NamesSeen("b", True)]}),
+        (
+            "dns",
+            "WARN",
+            "name_not_resolved",
+            {"names": [NamesSeen("broker.example", False, "x"), NamesSeen("b", True)]},
+        ),
+        (
+            # Nothing is sent to the page that shows a spent package: a broker that refuses is the fault.
+            "dns",
+            "WARN",
+            "name_not_resolved",
+            {
+                "names": [NamesSeen("broker.example", True), NamesSeen("page.example", False, "x")],
+                "broker": BROKER._replace(tcp_problem=LinkProblem("refused", "x", "y")),
+            },
+        ),
         ("dns", "NOT TESTED", "", {**cut_off(), "names": [NamesSeen("a", False, "x")]}),
         ("captive", "FAIL", "quota", {"redirected": True}),
         ("captive", "FAIL", "quota", {**cut_off(), "reach": [("a", REFUSED), ("b", REFUSED)]}),
+        (
+            "captive",
+            "NOT TESTED",
+            "",
+            {**cut_off(), "reach": [("a", REFUSED)], "modem": modem(modem_state="missing")},
+        ),
         ("captive", "NOT TESTED", "", {"redirected": None}),
         ("internet", "FAIL", "backhaul", cut_off()),
         ("internet", "WARN", "probes_fail", {"reach": [("1.1.1.1", TIMED_OUT)]}),
@@ -263,6 +285,9 @@ def test_a_healthy_gateway_passes_every_layer() -> None:
             {"broker": BROKER._replace(tls_problem=CLOSED_WITHOUT_ANSWER.problem(ADDRESS))},
         ),
         ("tls", "PASS", "", {"certificate": None}),
+        ("tls", "NOT TESTED", "", {"broker": KEY_OF_ANOTHER}),
+        ("permission", "PASS", "", {"broker": KEY_OF_ANOTHER}),
+        ("permission", "NOT TESTED", "", {"broker": KEY_OF_ANOTHER, "running": False}),
         (
             "permission",
             "FAIL",
@@ -296,6 +321,7 @@ def test_a_healthy_gateway_passes_every_layer() -> None:
         ("permission", "NOT TESTED", "", {"running": False, "broker": BROKER._replace(accepted=True)}),
         ("queue", "FAIL", "daemon_not_running", {"running": False}),
         ("queue", "NOT TESTED", "", {"running": None}),
+        ("queue", "NOT TESTED", "", {"running": None, "settings_problem": SinyalError("x", "y")}),
         ("queue", "NOT TESTED", "", {"snapshot": {}}),
         ("queue", "WARN", "quarantined", {"snapshot": snapshot(buffer={**BUFFER, "quarantined": 3})}),
         ("queue", "WARN", "queue_late", {"snapshot": snapshot(buffer={**BUFFER, "oldest_unsent_ts": 0})}),
@@ -317,3 +343,18 @@ def test_the_first_failure_counts_before_any_warning() -> None:
     trouble = first_trouble(diagnose(HEALTHY._replace(soc_temp_c=90.0)))
     assert trouble is not None
     assert trouble[1].code == "hot"
+
+
+def test_settings_that_this_user_may_not_read_come_before_what_was_judged_by_defaults() -> None:
+    findings = diagnose(HEALTHY._replace(settings_problem=NoPermission("x", "use sudo"), disk=None))
+    trouble = first_trouble(findings)
+    assert trouble is not None
+    assert (trouble[0].name, trouble[1].next_step) == ("settings", "use sudo")
+
+
+def test_the_step_for_a_full_disk_looks_at_that_disk() -> None:
+    config = replace(HEALTHY.config, paths=PathsConfig(state=Path("/dev/shm/x")))
+    full = HEALTHY._replace(config=config, disk=DiskSeen(True, 0, 100.0, errno.ENOSPC, 1))
+    trouble = first_trouble(diagnose(full))
+    assert trouble is not None
+    assert "du -xm /dev/shm " in trouble[1].next_step

@@ -161,7 +161,10 @@ def test_modemmanager_on_the_port(tmp_path: Path, healthy_modem: SimulatedModem)
         held.kill()
         held.wait()
     seen.expect_fault(
-        "port", "modem_manager", evidence=f"ModemManager (process {held.pid})", step="stop ModemManager"
+        "port",
+        "modem_manager",
+        evidence=f"ModemManager (process {held.pid})",
+        step="disable --now ModemManager",
     )
 
 
@@ -255,7 +258,7 @@ def ntp_clock(_self: object) -> object:
         ("server_expired", "tls_expired", "clock"),
         ("server_other_name", "tls_wrong_name", "broker.host"),
         ("server_unknown", "tls_unknown_authority", "broker.ca_file"),
-        ("not_a_pair", "tls_files", "one pair"),
+        ("not_a_pair", "tls_files", "same enrolment"),
         ("near_the_end", "own_certificate_ends", "new certificate"),
     ],
 )

@@ -22,7 +22,7 @@ CHANGES = (
 )
 """What differs from machine to machine, and what stands for it."""
 
-OF_THE_BOARD = re.compile(r"^[A-Z ]{3,11}(Listrik|Power|Jam|Clock) ")
+OF_THE_BOARD = re.compile(r"^[A-Z ]{3,11}(Listrik|Power|Jam|Clock)( |$)")
 """Layers that judge the machine on which the tests run."""
 
 
@@ -61,6 +61,17 @@ def test_golden_doctor_of_a_dead_card(
     lines = steady(shown.lines())
     assert any(re.search(r"(GAGAL|FAIL) +(Kartu SIM|SIM card)", line) for line in lines)
     shown.expect_golden(f"doctor_dead_card{more.replace('-', '_')}_{language}", lines=lines)
+
+
+def test_golden_doctor_on_a_phone(folder: Path, open_terminal: OpenTerminal) -> None:
+    with SimulatedModem(conversation("generic/no_sim", ""), Behaviour()) as modem:
+        box = Box(folder, modem=modem.path, link=LINK)
+        shown = open_terminal(
+            sinyal_at(NOW_TS, "doctor", "-v", "--config", str(box.config)), columns=40, rows=90
+        )
+        assert shown.wait_for_end() == 1
+    shown.expect_no_wraps()
+    shown.expect_golden("doctor_phone_id", lines=steady(shown.lines()))
 
 
 @pytest.mark.parametrize("language", ["id", "en"])

@@ -230,7 +230,7 @@ def bad_client(kind: str, authority: Authority, folder: Path) -> Identity | None
 
 
 BAD_CLIENTS = {
-    "none": "it shows none",
+    "none": "has none to show",
     "foreign": "another authority gave it",
     "expired": "it has expired",
     "not yet valid": "it is not valid yet",

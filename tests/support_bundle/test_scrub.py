@@ -19,6 +19,12 @@ from agent.support.scrub import REMOVED, Scrubber
         ("-----BEGIN PRIVATE KEY-----\ncut off", REMOVED),
         ("mac b8:27:eb:c0:ff:ee", f"mac {REMOVED}"),
         ("at -2.13245, 102.01234 m", f"at {REMOVED} m"),
+        ("mac b827ebc0ffee, not 123456789012", f"mac {REMOVED}, not 123456789012"),
+        ("lat=-2.13245 lon: 102.01234", f"lat{REMOVED} lon{REMOVED}"),
+        ("1°14'4\" 102° 20' m", f"{REMOVED} {REMOVED} m"),
+        ("kata sandi: x psk=y", f"kata sandi: {REMOVED} psk={REMOVED}"),
+        ("password 'x y' of it", f"password {REMOVED} of it"),
+        ("call (0812) 34567890", "call (0000) 00000000"),
         ("pin 4711 and row 14711", f"pin {REMOVED} and row 14711"),
         ("topinka: 3", "topinka: 3"),
         ("rsrp_dbm -103, seq 4711000", "rsrp_dbm -103, seq 4711000"),
@@ -34,3 +40,7 @@ def test_a_document_is_scrubbed_in_every_depth() -> None:
     scrubbed = Scrubber(["rahasia"]).document(document)
     wanted = {f"a {REMOVED}": [{"b": f"x {REMOVED}"}, 1, None, True]}
     assert scrubbed == {**wanted, "password": REMOVED, "imsi": REMOVED, "imei": None}
+
+
+def test_a_number_of_a_subscriber_is_no_number_of_a_reading() -> None:
+    assert Scrubber().document([510100000000001, 1796000000, -103.5]) == [REMOVED, 1796000000, -103.5]

@@ -224,3 +224,4 @@ def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
     done = sinyal("support-bundle", str(taken), "--lang", "en", "--config", str(box.config))
     assert (done.returncode, taken.read_text()) == (2, "precious")
     assert "Next step" in done.stderr
+    assert "gathering" not in done.stderr
