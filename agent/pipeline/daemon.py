@@ -312,7 +312,7 @@ class Daemon:
                 break
         self._shut_down()
         if self._then_run not in ("", "stop"):
-            run_program(self._then_run)
+            run_program(self._then_run, self._config.paths.runtime)
         return code
 
     def rest_until_power(self) -> None:
