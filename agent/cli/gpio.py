@@ -162,7 +162,10 @@ class _Walk:
         right = self._ask(_("Is that so?"))
         if right != FINE:
             return right
-        if self._ask(_("Make it change (pull the plug, or put it in), then press Enter.")) == SKIPPED:
+        change = _("Make it change (pull the plug, or put it in), then press Enter.")
+        if role == "battery_low":
+            change = _("Make it change (the UPS's test button, or join its two wires), then press Enter.")
+        if self._ask(change) == SKIPPED:
             return SKIPPED
         now = self._bench.is_active(role)
         self._say(_("It says: {state}.").format(state=active if now else relaxed))

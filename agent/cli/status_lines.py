@@ -83,7 +83,8 @@ class Seen(NamedTuple):
             return "database_unreadable", None
         since_ts = self.shown.get("ts") or self.reading.get("ts")
         if self.shown:
-            return ("stopped" if self.shown.get("state") == "stopped" else "ended"), since_ts
+            state = self.shown.get("state")
+            return (state if state in ("stopped", "low_battery") else "ended"), since_ts
         return "restarted", since_ts
 
     def internet_is_up(self) -> bool | None:
@@ -209,6 +210,7 @@ def _agent_line(seen: Seen) -> Line:
         return Line(label, _("not running; it has never run here"), "daemon_not_running")
     words = {
         "stopped": _("it was stopped"),
+        "low_battery": _("the battery is nearly empty; it begins again by itself when power is back"),
         "ended": _("it ended without a goodbye (power, kill or crash)"),
         "restarted": _("the gateway was restarted"),
         "database_unreadable": _("not even its readings can be read; try sudo, or sinyal doctor"),

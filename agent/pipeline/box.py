@@ -123,7 +123,11 @@ class Box:
     def _hear(self, press: str) -> None:
         from firmware_hooks.gpio.patterns import CODES
 
-        log.info(_("the button was pressed: {press}").format(press=press))
+        words = {
+            "short": _("the button was pressed: show the state"),
+            "long": _("the button was held for 3 s: cut the modem's power"),
+        }
+        log.info(words.get(press) or _("the button was held for 10 s: technician mode for an hour"))
         assert self._panel is not None
         if press == "short":
             self._panel.tell_code(CODES[self._code])

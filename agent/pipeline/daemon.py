@@ -24,7 +24,7 @@ from agent.collectors.host import HostCollector
 from agent.collectors.power import PowerCollector
 from agent.collectors.uplink import UplinkCollector
 from agent.config.model import Config
-from agent.contract.catalogue import catalogue
+from agent.contract.catalogue import Row, catalogue
 from agent.enrolment.board import ROOT, standing
 from agent.errors import ConfigMistake, NoPermission, SinyalError, StoreUnusable
 from agent.language import _
@@ -64,6 +64,9 @@ MODEM_MEMORY_NAME = "modem.json"
 
 LOOK_AFTER_S = 5.0
 """How often the threads are looked after, and a database that could not be opened is tried again."""
+
+BACK_FOR_S = 20.0
+"""So long power must be back before an agent that a low battery stopped begins again."""
 
 OLD_SENDINGS = 2
 """Readings that wait for longer than so many times the usual make the light for them blink."""
@@ -309,8 +312,31 @@ class Daemon:
                 break
         self._shut_down()
         if self._then_run not in ("", "stop"):
-            run_program(self._then_run)
+            run_program(self._then_run, self._config.paths.runtime)
         return code
+
+    def rest_until_power(self) -> None:
+        """After a stop for a low battery: wait for power or a stop signal, with only the box's lines open.
+
+        A process that ended would be started anew at once: a service manager never gives up, and none knows
+        of batteries.
+        """
+        if self._then_run != "stop":
+            return
+        back_since: float | None = None
+        while not self._stop.wait(LOOK_AFTER_S):
+            self._watchdog.rest()
+            self._power.look(self._power_collector.collect())
+            self._show_on_box(rests=True)
+            if not self._power.is_back:
+                back_since = None
+            elif back_since is None:
+                back_since = time.monotonic()
+            elif time.monotonic() - back_since >= BACK_FOR_S:
+                log.warning(_("power is back; the agent ends here so that it is started anew"))
+                break
+        self._watchdog.end(STOP_ALARM_S)
+        self._box.stop()
 
     def _end_with(self, program: str) -> None:
         """Stop at the next look around, then run `poweroff` or `reboot`; "stop" runs nothing."""
@@ -326,21 +352,27 @@ class Daemon:
     def _cut_modem_by_hand(self) -> None:
         if self._box.has_relay:
             # In a thread of its own: the panel's, which hears the button, does the cutting.
-            threading.Thread(target=self._box.cut_modem, name="button", daemon=True).start()
-            self._keeper.note_event("modem", "power_cycled", {"by": "button"})
+            threading.Thread(target=self._cut_modem_for_button, name="button", daemon=True).start()
 
-    def _show_on_box(self) -> None:
+    def _cut_modem_for_button(self) -> None:
+        if self._box.cut_modem():
+            self._keeper.note_event("modem", "power_cycled", {"by": "button"})
+        else:
+            log.warning(_("the modem keeps its power: it was cut only just now (gpio.relay_pause_s)"))
+
+    def _show_on_box(self, *, rests: bool = False) -> None:
         if not self._box.has_panel:
             return
         from agent.pipeline.box_states import Seen
 
-        row = self._sampler.health.last_row or {}
+        # An agent that rests knows nothing of modem and link.
+        row: Row = {} if rests else self._sampler.health.last_row or {}
         oldest_s = row.get("buffer_oldest_s")
         patience_s = OLD_SENDINGS * max(self._config.publish.interval_s, self._config.readings.interval_s)
         self._box.update(
             Seen(
                 row=row,
-                is_down=self._link.prober.is_down,
+                is_down=None if rests else self._link.prober.is_down,
                 has_old_unsent=isinstance(oldest_s, int | float) and oldest_s > patience_s,
                 is_unstorable=self._sampler.health.store_problem is not None,
                 mains=self._power.mains,
@@ -406,20 +438,20 @@ class Daemon:
         self._forwarder.wake()
         self._show()
 
-    def _show(self, *, stopped: bool = False) -> None:
+    def _show(self, state: str = "running") -> None:
         try:
-            write_snapshot(self._config.paths.runtime, self._snapshot(stopped=stopped))
+            write_snapshot(self._config.paths.runtime, self._snapshot(state))
         except OSError as error:
             log.debug("snapshot: %s", error)
 
-    def _snapshot(self, *, stopped: bool) -> dict[str, Any]:
+    def _snapshot(self, state: str = "running") -> dict[str, Any]:
         sampler = self._sampler.health
         link = self._forwarder.health()
         shown: dict[str, Any] = {
             "v": 1,
             "pid": os.getpid(),
             "version": __version__,
-            "state": "stopped" if stopped else "running",
+            "state": state,
             "ts": round(time.time()),
             "started_ts": round(self._started_ts),
             "interval_s": self._config.readings.interval_s,
@@ -450,7 +482,7 @@ class Daemon:
         return shown
 
     def _shown_now(self) -> dict[str, Any]:
-        return self._snapshot(stopped=False)
+        return self._snapshot()
 
     def _last_reading(self) -> Mapping[str, Any]:
         health = self._sampler.health
@@ -476,14 +508,16 @@ class Daemon:
 
     def _shut_down(self) -> None:
         log.info(_("stopping"))
-        self._watchdog.end(STOP_ALARM_S)
+        then_rests = self._then_run == "stop"
+        self._watchdog.end(STOP_ALARM_S, then_rests=then_rests)
         self._events.stop()
         self._control.ask_to_stop()
         self._page.close()
         self._sampler.ask_to_stop()
         self._link.prober.ask_to_stop()
         self._modem.close()
-        self._box.stop()
+        if not then_rests:
+            self._box.stop()
         self._control.stop(STOP_CONTROL_S)
         self._sampler.stop(STOP_SAMPLER_S)
         self._link.stop(STOP_LINK_S)
@@ -493,7 +527,7 @@ class Daemon:
                 self._keeper.commit()
             self._forwarder.stop(STOP_FORWARDER_S)
             self._measuring.close()
-        self._show(stopped=True)
+        self._show("low_battery" if then_rests else "stopped")
         self._keeper.close()
 
 
@@ -522,10 +556,13 @@ def run_daemon(config: Config, *, file: Path) -> int:
         log.info(
             _("sinyal {version} starts for gateway {id}").format(version=__version__, id=config.gateway.id)
         )
-        return Daemon(config, file, stop).run()
+        daemon = Daemon(config, file, stop)
+        code = daemon.run()
     finally:
         state_lock.release()
         lock.release()
+    daemon.rest_until_power()
+    return code
 
 
 def newest_file_ts(files: Iterable[Path | None]) -> int:

@@ -68,6 +68,14 @@ class PowerWatch:
         """Return whether the low-power profile is in use: mains is away, and one is configured."""
         return self._mains is False and self._config.low_power_interval_s > 0
 
+    @property
+    def is_back(self) -> bool:
+        """Return whether an agent stopped by a low battery may begin again: mains is there, where known.
+
+        A battery alone does not count then: its voltage rises as soon as nothing draws on it.
+        """
+        return not self._battery_low if self._mains is None else self._mains
+
     def note_mains(self, present: bool, edge_at: float) -> None:
         """Take in mains, with the time.monotonic() of its edge; the same again changes nothing."""
         before, self._mains = self._mains, present
@@ -112,8 +120,9 @@ class PowerWatch:
             self._battery_low = is_low
             self._low_since = self._now() if is_low else None
             self.ends_with = ""
-            if is_low:
-                log.warning(_("the battery is nearly empty"))
+            log.warning(
+                _("the battery is nearly empty") if is_low else _("the battery is no longer nearly empty")
+            )
             evidence = {"battery_v": volts, "battery_pct": percent}
             self._note_event("power", "battery_low" if is_low else "battery_low_over", evidence)
         if self._low_since is None or not config.on_low_battery or self.ends_with:

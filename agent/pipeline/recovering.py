@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.buffer.keeper import Keeper
@@ -119,10 +120,19 @@ class Recovering:
         return bool(found)
 
 
-def run_program(name: str) -> None:
-    """Start `poweroff` or `reboot` and do not wait; one that cannot be started is logged."""
+SYSTEMD_RUNS = Path("/run/systemd/system")
+
+
+def run_program(name: str, runtime: Path, systemd: Path = SYSTEMD_RUNS) -> None:
+    """Start `poweroff` or `reboot` and do not wait; one that cannot be started is logged.
+
+    An ordinary user under systemd asks for it: a file in the runtime folder starts `sinyal-power@NAME.path`.
+    """
     # posix_spawn: subprocess alone takes 0.5 MB.
     try:
+        if os.geteuid() != 0 and systemd.is_dir():
+            (runtime / f"ask-{name}").touch()
+            return
         os.posix_spawnp(name, [name], os.environ)
     except OSError as fault:
         log.error(_("{program} cannot be started: {reason}").format(program=name, reason=fault.strerror))  # noqa: TRY400 -- a sentence

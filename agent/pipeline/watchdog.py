@@ -104,10 +104,18 @@ class Watchdog:
             faulthandler.dump_traceback()
         return False
 
-    def end(self, within_s: float) -> None:
-        """Say that the agent stops; a stop that hangs is cut short after within_s."""
-        self._supervisor.tell("STOPPING=1")
+    def end(self, within_s: float, *, then_rests: bool = False) -> None:
+        """Say that the agent stops; a stop that hangs is cut short after within_s.
+
+        then_rests: the process stays; systemd would kill one that has said that it stops.
+        """
+        self._supervisor.tell("WATCHDOG=1" if then_rests else "STOPPING=1")
         put_off_alarm(within_s)
+
+    def rest(self) -> None:
+        """Say that the process lives while it does no work, for want of power."""
+        self._supervisor.tell("WATCHDOG=1", "STATUS=battery low, waiting for power")
+        put_off_alarm()
 
 
 def systemd_of_process() -> Supervisor:

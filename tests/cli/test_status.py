@@ -96,6 +96,7 @@ def test_what_is_wrong_is_marked_and_gives_exit_1(
     [
         (None, "it has never run here"),
         (snapshot(state="stopped"), "it was stopped"),
+        (snapshot(state="low_battery"), "begins again by itself"),
         (snapshot(), "ended without a goodbye"),
     ],
 )

@@ -1,5 +1,6 @@
 """Each hook under the real shells: which calls it passes on, with which words, and that it never fails."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,27 @@ def test_a_missing_teller_fails_no_hook(tmp_path: Path) -> None:
         variables = {**variables_of(given), "SINYAL_EVENT": "/nowhere"}
         ended = run([*shell("ash"), str(WRT / script)], variables, cwd=tmp_path)
         assert ended.returncode == 0
+
+
+def test_the_modems_switch_on_the_bus_is_given_to_the_agent_and_no_other(tmp_path: Path) -> None:
+    port = tmp_path / "sys/devices/usb1/1-1/1-1:1.2/ttyUSB2/tty/ttyUSB2"
+    port.mkdir(parents=True)
+    for device in ("usb1", "usb1/1-1"):
+        (tmp_path / "sys/devices" / device / "idVendor").touch()
+    switches = [
+        tmp_path / "sys/devices" / of / "authorized" for of in ("usb1", "usb1/1-1", "usb1/1-1/1-1:1.2")
+    ]
+    for switch in switches:
+        switch.touch(mode=0o644)
+    variables = {
+        "ACTION": "add", "DEVICENAME": "ttyUSB2", "DEVPATH": "/devices/usb1/1-1/1-1:1.2/ttyUSB2/tty/ttyUSB2",
+        "SYSFS": str(tmp_path / "sys"), "SINYAL_GROUP": str(os.getgid()), "SINYAL_EVENT": "/nowhere",
+    }  # fmt: skip
+    for path in (variables["DEVPATH"], "", "/nowhere/at/all"):
+        hook = str(WRT / "hotplug.d/tty/20-sinyal")
+        ended = run([*shell("ash"), hook], {**variables, "DEVPATH": path}, cwd=tmp_path)
+        assert ended.returncode == 0
+    assert [switch.stat().st_mode & 0o777 for switch in switches] == [0o644, 0o664, 0o644]
 
 
 def test_udev_names_the_ports_that_the_agent_reads() -> None:

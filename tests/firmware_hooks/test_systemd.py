@@ -44,7 +44,7 @@ def test_systemd_understands_every_line(tmp_path: Path) -> None:
     )
     own = [line for line in (told.stdout + told.stderr).splitlines() if "sinyal" in line]
     assert (told.returncode, own) == (0, [])
-    assert len(units) == 3
+    assert len(units) == 5
 
 
 def test_the_service_is_hardened() -> None:

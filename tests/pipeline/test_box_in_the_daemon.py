@@ -1,8 +1,10 @@
 """A real daemon with a box around it: lines are files (the mock adapter), the modem hangs on a pty."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -142,6 +144,65 @@ def test_stopping_the_agent_in_the_middle_of_a_cut_gives_the_modem_its_power(
     finally:
         gateway.stop_anyhow()
     assert (code, level(gateway, "3")) == (0, "0")
+
+
+RUN_IN_A_HURRY = """
+import pathlib, sys
+from agent.config.load import load_config
+from agent.pipeline import daemon, power_watch
+power_watch.LOW_FOR_S = daemon.BACK_FOR_S = 0.0
+daemon.LOOK_AFTER_S = 0.2
+file = pathlib.Path(sys.argv[1])
+sys.exit(daemon.run_daemon(load_config(file, {}).config, file=file))
+"""
+
+
+def test_an_agent_that_a_low_battery_stopped_stays_down_until_mains_is_back(tmp_path: Path) -> None:
+    gateway = Gateway(
+        tmp_path,
+        modem=str(tmp_path / "none"),
+        publish=GPIO + 'battery_low = "7"\n\n[power]\non_low_battery = "stop"\n' + NOWHERE,
+        interval_s=30,
+    )
+    drive(gateway, "4", "1")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.setblocking(False)
+
+        def told() -> str:
+            lines = []
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    lines.append(systemd.recv(4096).decode())
+            return "\n".join(lines)
+
+        running = subprocess.Popen(
+            [sys.executable, "-c", RUN_IN_A_HURRY, str(gateway.config)],
+            env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")},
+            stderr=subprocess.PIPE,
+        )
+        try:
+            wait_until("a reading", lambda: bool(gateway.shown().get("reading")), 90)
+            drive(gateway, "4", "0")
+            drive(gateway, "7", "1")
+            wait_until("the stop", lambda: gateway.shown().get("state") == "low_battery", 90)
+            before = told()
+            # The battery recovers without a load; that is no power.
+            drive(gateway, "7", "0")
+            wait_until("a sign of life", lambda: "waiting for power" in told(), 60)
+            events_stored = [one["what"] for one in events(gateway, "power")]  # the database is free
+            assert running.poll() is None
+            drive(gateway, "4", "1")
+            assert running.wait(60) == 0
+        finally:
+            running.kill()
+        after = told()
+        log = running.communicate()[1].decode()
+    # systemd kills what has said that it stops.
+    assert "STOPPING=1" not in before and "STOPPING=1" in after
+    assert events_stored[-3:] == ["mains_lost", "battery_low", "stopping"]
+    assert "listrik sudah kembali" in log
+    assert "Traceback" not in log
 
 
 LOOK_INSIDE = """

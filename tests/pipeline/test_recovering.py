@@ -248,9 +248,19 @@ def test_the_box_is_switched_off_by_the_systems_own_program(
     program.write_text(f"#!/bin/sh\necho off > {tmp_path}/done\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    recovering.run_program("poweroff")
+    recovering.run_program("poweroff", tmp_path, systemd=tmp_path / "none")
     wait_until("the program", lambda: (tmp_path / "done").exists(), 60)
     os.wait()
     monkeypatch.setenv("PATH", str(tmp_path))
-    recovering.run_program("reboot")
+    recovering.run_program("reboot", tmp_path, systemd=tmp_path / "none")
     assert "reboot" in caplog.text
+
+
+def test_an_ordinary_user_asks_systemd_by_a_file_and_a_refusal_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    recovering.run_program("reboot", tmp_path, systemd=tmp_path)
+    assert (tmp_path / "ask-reboot").exists()
+    recovering.run_program("poweroff", tmp_path / "none", systemd=tmp_path)
+    assert "poweroff" in caplog.text

@@ -32,6 +32,9 @@ inside() { nsenter --target "$(property MainPID)" --mount sh -c "$1" 2>&1; }
 saw write-state "$(inside 'touch /var/lib/sinyal/probe && rm /var/lib/sinyal/probe && echo yes')"
 saw write-etc "$(inside 'touch /etc/sinyal/probe && echo yes')"
 saw write-opt "$(inside 'touch /opt/sinyal/probe && echo yes')"
+# Of /sys only the devices, for the USB switch of the modem.
+saw write-devices "$(inside 'echo change >/sys/devices/virtual/tty/tty0/uevent && echo yes')"
+saw write-kernel "$(inside 'echo 1 >/sys/kernel/mm/swap/vma_ra_enabled && echo yes')"
 saw see-home "$(inside 'ls -A /root | wc -l')"
 saw capabilities "$(grep CapEff /proc/"$(property MainPID)"/status)" "$(grep NoNewPrivs /proc/"$(property MainPID)"/status)" \
   "$(grep 'Seccomp:' /proc/"$(property MainPID)"/status)"
@@ -40,6 +43,12 @@ saw capabilities "$(grep CapEff /proc/"$(property MainPID)"/status)" "$(grep NoN
 /usr/lib/sinyal/sinyal-event uplink-up wan
 wait_for 30 logged 'uplink-up wan'
 saw event "$(logged 'uplink-up wan' && echo yes)"
+
+# It may ask for what only root may do: here something that ends nothing.
+systemctl start sinyal-power@daemon-reload.path
+setpriv --reuid sinyal --clear-groups touch /run/sinyal/ask-daemon-reload
+wait_for 30 test ! -e /run/sinyal/ask-daemon-reload
+saw asked "$([ -e /run/sinyal/ask-daemon-reload ] || echo gone) $(systemctl show -P Result sinyal-power@daemon-reload.service)"
 
 # The device policy, from within its group: a serial port of this class may be opened (there is none: ENXIO or
 # EIO), the mouse and the kernel's log may not.

@@ -65,6 +65,8 @@ def gateway_tree(tree: Path) -> None:
     for source, target in (
         ("sinyal-event", "usr/lib/sinyal/sinyal-event"),
         ("systemd/sinyal.service", "usr/lib/systemd/system/sinyal.service"),
+        ("systemd/sinyal-power@.path", "usr/lib/systemd/system/sinyal-power@.path"),
+        ("systemd/sinyal-power@.service", "usr/lib/systemd/system/sinyal-power@.service"),
         ("systemd/sysusers.d/sinyal.conf", "usr/lib/sysusers.d/sinyal.conf"),
         ("systemd/tmpfiles.d/sinyal.conf", "usr/lib/tmpfiles.d/sinyal.conf"),
     ):
@@ -126,6 +128,9 @@ def test_systemd_starts_watches_confines_and_restarts_the_agent(tmp_path: Path) 
     assert saw["write-state"] == "yes"
     assert "Read-only" in saw["write-etc"] and "Read-only" in saw["write-opt"]
     assert saw["see-home"] == "0"
+    assert saw["write-devices"] == "yes"
+    assert "Read-only" in saw["write-kernel"]
+    assert saw["asked"] == "gone success"
     assert saw["capabilities"] == "CapEff: 0000000000000000 NoNewPrivs: 1 Seccomp: 2"
     assert saw["event"] == "yes"
     assert saw["devices"] == "serial open mouse closed kmsg closed"
