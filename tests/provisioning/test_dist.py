@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -15,6 +17,7 @@ from agent import __version__
 from agent.cli.main import COMMANDS
 from provisioning.packaging.__main__ import make_everything
 from provisioning.packaging.manual import bash_completion, commands, manual_page
+from tests.faults.campaigns import require
 
 VERSION = __version__
 
@@ -154,6 +157,48 @@ def test_the_ipk_holds_bytecode_that_runs_without_the_libraries_openwrt_lacks(
     )
     assert done.returncode in (0, 1), done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.needs_root
+def test_on_openwrt_an_upgraded_ipk_leaves_the_key_with_the_agent(dist: Path, tmp_path: Path) -> None:
+    require("busybox", "chroot", root=True)
+    root = tmp_path / "openwrt"
+    (root / "bin").mkdir(parents=True)
+    busybox = Path(shutil.which("busybox") or "")
+    shutil.copy(busybox, root / "bin/busybox")
+    # Debian has a busybox with libraries, too.
+    libraries = subprocess.run(["ldd", busybox], capture_output=True, text=True, check=False).stdout
+    for library in re.findall(r"(/\S+) \(", libraries):
+        (root / library[1:]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(library, root / library[1:])
+    subprocess.run(["chroot", root, "/bin/busybox", "--install", "-s", "/bin"], check=True)
+    for part in ("data", "control"):
+        with tarfile.open(next(dist.glob("*.ipk"))) as outer:
+            inner = outer.extractfile(f"./{part}.tar.gz")
+            assert inner is not None
+            with tarfile.open(fileobj=inner) as content:
+                content.extractall(root, filter="fully_trusted")
+    (root / "etc/rc.common").write_text('echo "$1 $2" >>/called\n')
+    (root / "etc/group").touch()
+    (root / "etc/passwd").write_text("root:x:0:0:root:/:/bin/sh\n")
+    key = root / "etc/sinyal/tls/gateway.key"
+
+    inside = {"PATH": "/bin:/usr/bin:/usr/sbin:/sbin"}
+
+    def after_installing() -> None:
+        subprocess.run(["chroot", root, "/bin/sh", "/postinst"], check=True, env=inside)
+
+    after_installing()
+    key.parent.mkdir()
+    key.touch(0o600)
+    os.chown(key, 482, 482)
+    after_installing()
+
+    assert (key.stat().st_uid, key.stat().st_mode & 0o777) == (482, 0o600)
+    settings = (root / "etc/sinyal/sinyal.toml").stat()
+    assert (settings.st_uid, settings.st_gid, settings.st_mode & 0o777) == (0, 482, 0o640)
+    assert (root / "etc/passwd").read_text().count("sinyal") == 3
+    assert "/etc/init.d/sinyal restart" in (root / "called").read_text()
 
 
 def test_the_bill_of_materials_names_each_library_with_its_pins(dist: Path) -> None:
