@@ -250,6 +250,10 @@ start_it() {
     ;;
   openwrt)
     [ -x "$prefix/etc/init.d/sinyal" ] || [ "$dry_run" = yes ] || return 0
+    # The package comes switched off; a box that was given its identity is meant to run.
+    if [ -n "$gateway" ] && [ "$(uci -q get sinyal.service.enabled 2>/dev/null)" != 1 ]; then
+      act uci set sinyal.service.enabled=1 && act uci commit sinyal
+    fi
     act "$prefix/etc/init.d/sinyal" enable
     if [ "$changed" = yes ]; then act "$prefix/etc/init.d/sinyal" restart; else act "$prefix/etc/init.d/sinyal" start; fi
     ;;

@@ -30,6 +30,15 @@ sys.exit(main(["config", "check", "--config", sys.argv[2]]))
 """
 
 
+USER_FUNCTIONS = """
+group_exists() { grep -q "^$1:" /etc/group; }
+user_exists() { grep -q "^$1:" /etc/passwd; }
+group_add() { echo "$1:x:$2:" >>/etc/group; }
+user_add() { echo "$1:x:$2:$3:$4:$5:$6" >>/etc/passwd; }
+"""
+"""As OpenWrt's /lib/functions.sh has them."""
+
+
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
@@ -179,8 +188,10 @@ def test_on_openwrt_an_upgraded_ipk_leaves_the_key_with_the_agent(dist: Path, tm
             with tarfile.open(fileobj=inner) as content:
                 content.extractall(root, filter="fully_trusted")
     (root / "etc/rc.common").write_text('echo "$1 $2" >>/called\n')
+    (root / "lib").mkdir(exist_ok=True)
     (root / "etc/group").touch()
     (root / "etc/passwd").write_text("root:x:0:0:root:/:/bin/sh\n")
+    (root / "lib/functions.sh").write_text(USER_FUNCTIONS)
     key = root / "etc/sinyal/tls/gateway.key"
 
     inside = {"PATH": "/bin:/usr/bin:/usr/sbin:/sbin"}
@@ -191,13 +202,16 @@ def test_on_openwrt_an_upgraded_ipk_leaves_the_key_with_the_agent(dist: Path, tm
     after_installing()
     key.parent.mkdir()
     key.touch(0o600)
-    os.chown(key, 482, 482)
+    os.chown(key, 32490, 32490)
     after_installing()
 
-    assert (key.stat().st_uid, key.stat().st_mode & 0o777) == (482, 0o600)
-    settings = (root / "etc/sinyal/sinyal.toml").stat()
-    assert (settings.st_uid, settings.st_gid, settings.st_mode & 0o777) == (0, 482, 0o640)
-    assert (root / "etc/passwd").read_text().count("sinyal") == 3
+    assert (key.stat().st_uid, key.stat().st_mode & 0o777) == (32490, 0o600)
+    folders = [(root / name).stat() for name in ("etc/sinyal", "srv/sinyal")]
+    assert [(each.st_uid, each.st_gid, each.st_mode & 0o777) for each in folders] == [
+        (0, 32490, 0o750), (32490, 32490, 0o750),
+    ]  # fmt: skip
+    # /etc/config/sinyal rules as long as nobody has put another one there.
+    assert not (root / "etc/sinyal/sinyal.toml").exists()
     assert "/etc/init.d/sinyal restart" in (root / "called").read_text()
 
 
