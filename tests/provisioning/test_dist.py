@@ -14,9 +14,7 @@ from pathlib import Path
 import pytest
 
 from agent import __version__
-from agent.cli.main import COMMANDS
 from provisioning.packaging.__main__ import make_everything
-from provisioning.packaging.manual import bash_completion, commands, manual_page
 from tests.faults.campaigns import require
 
 VERSION = __version__
@@ -127,7 +125,8 @@ def test_the_deb_is_for_every_processor_and_asks_for_no_network(dist: Path) -> N
     assert "Depends: python3 (>= 3.11), passwd, openssl" in told
     for part in (
         "/usr/bin/sinyal -> /opt/sinyal/current/bin/sinyal",
-        "man1/sinyal.1.gz",
+        "man/man1/sinyal.1.gz",
+        "man/id/man1/sinyal.1.gz",
         "completions/sinyal",
     ):
         assert part in listed
@@ -233,13 +232,3 @@ def test_the_bundle_holds_what_a_visit_without_internet_needs(dist: Path) -> Non
         names = {Path(member.name).name for member in bundle if member.isfile()}
 
     assert {"bootstrap.sh", "sinyal-release.sh", "SHA256SUMS", f"sinyal_{VERSION}_all.deb"} <= names
-
-
-def test_manual_and_completion_name_every_command() -> None:
-    import gzip
-
-    page = gzip.decompress(manual_page(VERSION)).decode()
-    assert [command.name for command in commands()] == [command.name for command in COMMANDS]
-    for command in COMMANDS:
-        assert command.name in bash_completion()
-        assert command.summary.replace("-", "\\-") in page
