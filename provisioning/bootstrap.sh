@@ -17,6 +17,8 @@ umask 022
 prefix=${SINYAL_PREFIX:-}   # the tests put a whole system into a folder
 lang=${SINYAL_LANG:-id}
 dry_run=no
+help=no
+unknown=
 bundle=
 gateway=
 to=
@@ -48,7 +50,7 @@ act() { # command…: done, or only told
 }
 
 need_value() { # option, how many words are left
-  [ "$2" -ge 2 ] || fail 2 "$1 needs a value. Next step: see the head of this script" "$1 perlu nilai. Langkah berikut: baca awal skrip ini"
+  [ "$2" -ge 2 ] || fail 2 "$1 needs a value. Next step: sh bootstrap.sh --help" "$1 perlu nilai. Langkah berikut: sh bootstrap.sh --help"
 }
 
 while [ $# -gt 0 ]; do
@@ -58,21 +60,45 @@ while [ $# -gt 0 ]; do
   --to) need_value "$1" $# && to=$2 && shift ;;
   --lang) need_value "$1" $# && lang=$2 && shift ;;
   --dry-run) dry_run=yes ;;
-  -h | --help) sed -n '2,15s/^# \{0,1\}//p' "$0" && exit 0 ;;
-  *) fail 2 "unknown: $1. Next step: sh bootstrap.sh --help" "tidak dikenal: $1. Langkah berikut: sh bootstrap.sh --help" ;;
+  -h | --help) help=yes ;;
+  *) unknown=$1 ;;
   esac
   shift
 done
 
+[ -z "$unknown" ] ||
+  fail 2 "unknown: $unknown. Next step: sh bootstrap.sh --help" "tidak dikenal: $unknown. Langkah berikut: sh bootstrap.sh --help"
+if [ "$help" = yes ]; then
+  if [ "$lang" = en ]; then
+    sed -n '2,14s/^# \{0,1\}//p' "$0"
+  else
+    cat <<'END'
+bootstrap.sh: dari Raspberry Pi OS, Debian, atau OpenWrt yang baru menjadi gerbang yang menjalankan Sinyal. Boleh
+diulang kapan saja: yang sudah ada dibiarkan.
+
+  sh bootstrap.sh [--offline PAKET] [--gateway FOLDER] [--dry-run] [--to PENGGUNA@HOST] [--lang id|en]
+
+  --offline PAKET    sinyal-VERSI-offline.tar.gz, atau folder hasil bukaannya (stik USB); tanpa itu folder skrip ini
+                     bila paket ada di situ, kalau tidak sumber pengelola paket
+  --gateway FOLDER   buatan `sinyal-provision gateway new` untuk kotak ini: masuk ke /etc/sinyal
+  --dry-run          hanya mengatakan apa yang akan dilakukan, tidak ada yang diubah
+  --to PENGGUNA@HOST semua itu di kotak lain, lewat SSH
+
+Tidak ada rahasia dalam pilihan atau keluarannya. POSIX sh: dash dan busybox ash.
+END
+  fi
+  exit 0
+fi
+
 here=$(cd "$(dirname "$0")" && pwd)
 if [ -z "$bundle" ] && [ -f "$here/SHA256SUMS" ]; then bundle=$here; fi
-[ -z "$bundle" ] || [ -e "$bundle" ] || fail 2 "there is no $bundle" "tidak ada $bundle"
-[ -z "$gateway" ] || [ -d "$gateway" ] || fail 2 "there is no folder $gateway" "tidak ada folder $gateway"
+[ -z "$bundle" ] || [ -e "$bundle" ] || fail 2 "there is no $bundle. Next step: ls" "tidak ada $bundle. Langkah berikut: ls"
+[ -z "$gateway" ] || [ -d "$gateway" ] || fail 2 "there is no folder $gateway. Next step: ls" "tidak ada folder $gateway. Langkah berikut: ls"
 
 # ---- over SSH: everything travels in one stream, and the same script goes on there ----
 
 if [ -n "$to" ]; then
-  case $to in -* | *[!A-Za-z0-9@._:-]*) fail 2 "$to is no USER@HOST" "$to bukan PENGGUNA@HOST" ;; esac
+  case $to in -* | *[!A-Za-z0-9@._:-]*) fail 2 "$to is no USER@HOST, such as pi@192.0.2.7. Next step: correct it" "$to bukan PENGGUNA@HOST, misalnya pi@192.0.2.7. Langkah berikut: perbaiki" ;; esac
   work=$(mktemp -d)
   mkdir "$work/sinyal-bootstrap"
   cp "$0" "$work/sinyal-bootstrap/bootstrap.sh"
@@ -117,7 +143,7 @@ open_bundle() { # sets `folder` to where its files are
     folder=
     for each in "$work"/*/SHA256SUMS; do folder=$(dirname "$each"); done
   fi
-  [ -f "$folder/SHA256SUMS" ] || fail 1 "$bundle is no bundle of Sinyal" "$bundle bukan paket Sinyal"
+  [ -f "$folder/SHA256SUMS" ] || fail 1 "$bundle is no bundle of Sinyal. Next step: take sinyal-VERSION-offline.tar.gz" "$bundle bukan paket Sinyal. Langkah berikut: pakai sinyal-VERSI-offline.tar.gz"
   key=$prefix/etc/sinyal/release.pub
   if [ -f "$key" ]; then
     openssl dgst -sha256 -verify "$key" -signature "$folder/SHA256SUMS.sig" "$folder/SHA256SUMS" >/dev/null 2>&1 ||
@@ -224,6 +250,10 @@ start_it() {
     ;;
   openwrt)
     [ -x "$prefix/etc/init.d/sinyal" ] || [ "$dry_run" = yes ] || return 0
+    # The package comes switched off; a box that was given its identity is meant to run.
+    if [ -n "$gateway" ] && [ "$(uci -q get sinyal.service.enabled 2>/dev/null)" != 1 ]; then
+      act uci set sinyal.service.enabled=1 && act uci commit sinyal
+    fi
     act "$prefix/etc/init.d/sinyal" enable
     if [ "$changed" = yes ]; then act "$prefix/etc/init.d/sinyal" restart; else act "$prefix/etc/init.d/sinyal" start; fi
     ;;

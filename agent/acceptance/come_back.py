@@ -21,6 +21,7 @@ def power_finding(
         "inferred": bool(outage and outage["inferred"]),
         "duration_s": outage["duration_s"] if outage else None,
         "start_ts": outage["start_ts"] if outage else None,
+        "outage": outage["number"] if outage else None,
         "rows_before": before["stored"],
         "rows_lost": max(0, before["stored"] - stored),
     }

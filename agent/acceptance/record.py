@@ -83,6 +83,11 @@ class Record:
         self._known["pending"] = None
         self._write()
 
+    def complete(self, part: str, finding: Finding) -> None:
+        """Write more into what a part found."""
+        self._known["parts"][part] = dict(finding)
+        self._write()
+
     @property
     def pending(self) -> Finding | None:
         """Return {"part", …} of the part that waits for power or boot to come back, else None."""

@@ -53,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
         _go_on(record, gateway, signal_s=max(0.0, args.signal_minutes * 60))
     elif record.started_ts is None:
         raise UsageMistake(_("no acceptance test was begun here"), "sinyal accept")
+    accept_parts.learn_how_long_it_was_off(record, gateway)
     page = _write_page(args, record)
     is_complete = all(record.is_done(part) for part in PARTS)
     if args.json:
@@ -75,7 +76,8 @@ def _begin(record: Record, gateway: GatewayAtWork) -> None:
         )
     for _try in range(CODE_TRIES):
         code = typed(_("Code of this village, from the letter of assignment:"))
-        if code == wanted:
+        # Letters write 15.02.23.2008 and 1502232008.
+        if code.replace(".", "").replace(" ", "") == wanted.replace(".", ""):
             break
         _say(_("This box is not set up for {code!r}.").format(code=code))
     else:
@@ -142,7 +144,8 @@ def _sum_up(record: Record) -> None:
     for part in PARTS:
         found = record.finding(part)
         text = accept_parts.in_words(part, found) if found is not None else _("open")
-        print(screen.fit((f"{_(NAMES[part]):<13}", text), separator=" "))
+        lines = screen.broken(text, screen.COLUMNS - 14).split("\n")
+        print(f"{_(NAMES[part]):<13}", f"\n{'':14}".join(lines))
 
 
 def _say(text: str) -> None:

@@ -201,6 +201,18 @@ def judge(record: Record, gateway: GatewayAtWork, before: Mapping[str, Any]) -> 
     _say(in_words(str(before["part"]), found))
 
 
+def learn_how_long_it_was_off(record: Record, gateway: GatewayAtWork) -> None:
+    """Complete the pulled plug's finding when the clock came right only after it was judged."""
+    found = record.finding("power")
+    if not found or found["duration_s"] is not None or not found.get("outage"):
+        return
+    with contextlib.suppress(SinyalError):
+        outage = next(iter(gateway.outages(found["outage"] - 1)), {})
+        if outage.get("duration_s") is not None:
+            times = {name: outage[name] for name in ("duration_s", "start_ts")}
+            record.complete("power", {**found, **times})
+
+
 def in_words(part: str, found: Mapping[str, Any]) -> str:
     """Return a finding as one line of the screen."""
     return {
@@ -243,7 +255,9 @@ def _power_words(found: Mapping[str, Any]) -> str:
         )
     if found["cause"] is None:
         return _("no outage was recorded; {lost}").format(lost=lost)
-    length = "-" if found["duration_s"] is None else screen.span(found["duration_s"])
+    length = _("length not known before the clock is right")
+    if found["duration_s"] is not None:
+        length = screen.span(found["duration_s"])
     return _("recorded as {cause}, {length}; {lost}").format(
         cause=cause_words(found), length=length, lost=lost
     )

@@ -100,6 +100,9 @@ def _found(values: Mapping[str, Any], config_file: Path | None) -> dict[str, lis
             keys |= set(config_file.parent.glob(pattern))
         keys.discard(values["broker.ca_file"])
         identity = [config_file, *sorted(config_file.parent.glob(f"{config_file.name}.*"))]
+        if config_file.parent.name == "sinyal":
+            # OpenWrt writes it again from /etc/config/sinyal at the next start.
+            identity += sorted((config_file.parents[1] / "config").glob("sinyal*"))
     state, runtime = values["paths.state"], values["paths.runtime"]
     history = [path for pattern in STATE_FILES for path in sorted(state.glob(pattern))]
     history += [path for pattern in RUNTIME_FILES for path in sorted(runtime.glob(pattern))]
@@ -133,10 +136,10 @@ def _show(found: Mapping[str, list[Path]], values: Mapping[str, Any]) -> None:
             unsent,
         )
         print(text.format(n=unsent), file=sys.stderr)
-    print(
-        _("The certificate stays valid until it is revoked at the centre: sinyal-provision gateway retire"),
-        file=sys.stderr,
-    )
+    told = _(
+        "The certificate stays valid until it is revoked at the centre: sinyal-provision gateway retire {id}"
+    ).format(id=values["gateway.id"] or _("ID"))
+    print(screen.broken(told, screen.COLUMNS), file=sys.stderr)
 
 
 def _unsent(values: Mapping[str, Any]) -> int:

@@ -5,6 +5,7 @@ does: dpkg would take the old release away before the new one has proved itself.
 """
 
 import compileall
+import gzip
 import json
 import platform
 import py_compile
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.packaging.gateway_libraries import drop_libraries
-from provisioning.packaging.manual import bash_completion, manual_page
 from provisioning.packaging.release_tree import PROJECT
 
 HERE = Path(__file__).parent
@@ -72,8 +72,12 @@ def make_deb(archive: Path, work: Path, target: Path, version: str, date: int) -
     _put(PROJECT / "agent/config/sinyal.toml", tree / "usr/share/sinyal/sinyal.toml")
     _put(PROJECT / "provisioning/upgrade/sinyal-release.sh", tree / "usr/sbin/sinyal-release", 0o755)
     _put(PROJECT / "LICENSE", tree / "usr/share/doc/sinyal/copyright")
-    _write(tree / "usr/share/man/man1/sinyal.1.gz", manual_page(version))
-    _write(tree / "usr/share/bash-completion/completions/sinyal", bash_completion().encode())
+    for page, place in (("sinyal.1", "man1"), ("id/sinyal.1", "id/man1")):
+        content = gzip.compress((PROJECT / "docs/man" / page).read_bytes(), compresslevel=9, mtime=0)
+        _write(tree / "usr/share/man" / place / "sinyal.1.gz", content)
+    _put(
+        PROJECT / "provisioning/completion/sinyal.bash", tree / "usr/share/bash-completion/completions/sinyal"
+    )
     for source, inside, mode in _hooks(DEBIAN_PLACES):
         _put(source, tree / inside, mode)
     for unit in sorted((PROJECT / "provisioning/upgrade").glob("*.service")):

@@ -7,8 +7,8 @@
 #     --force                        also a release that failed twice
 #   sinyal-release resume            end what a power cut interrupted (run at each boot)
 #   sinyal-release rollback          back to the release before, by hand
-#   sinyal-release list              the releases on this gateway
-#   sinyal-release remove            take all of them away (removal of the package)
+#   sinyal-release list              the releases on this gateway; * is in use
+#     --lang id|en                   language of what it says
 #
 # It is no part of a release: none judges itself. Runs in dash and in busybox ash, without network.
 # Under /opt/sinyal: releases/VERSION · current -> releases/VERSION · upgrade/trial, the journal of an upgrade that
@@ -32,8 +32,10 @@ good_looks=3
 # After so many starts without a decision the power itself is the trouble: the release that was known wins.
 starts_at_most=3
 
+lang=${SINYAL_LANG:-id}
+
 say() { # English Indonesian
-  if [ "${SINYAL_LANG:-id}" = en ]; then printf 'sinyal-release: %s\n' "$1"; else printf 'sinyal-release: %s\n' "$2"; fi
+  if [ "$lang" = en ]; then printf 'sinyal-release: %s\n' "$1"; else printf 'sinyal-release: %s\n' "$2"; fi
 }
 
 fail() { # code English Indonesian
@@ -147,13 +149,15 @@ check_tree() { # folder: every file is listed and as it was made, and no other i
 
 unpack() { # archive -> .incoming
   rm -rf "$releases/.incoming"
-  if mkdir "$releases/.incoming" && tar -xzf "$1" -C "$releases/.incoming" 2>/dev/null &&
-    check_tree "$releases/.incoming"; then
-    return
+  if ! mkdir "$releases/.incoming" || ! tar -xzf "$1" -C "$releases/.incoming" 2>/dev/null; then
+    rm -rf "$releases/.incoming"
+    fail 1 "$1 is damaged, or the disk is full; nothing was changed. Next step: df -h, then copy it again" \
+      "$1 rusak, atau penyimpanan penuh; tidak ada yang diubah. Langkah berikut: df -h, lalu salin ulang"
   fi
+  check_tree "$releases/.incoming" && return
   rm -rf "$releases/.incoming"
-  fail 1 "$1 is damaged, or the disk is full; nothing was changed. Next step: df -h, then copy it again" \
-    "$1 rusak, atau penyimpanan penuh; tidak ada yang diubah. Langkah berikut: df -h, lalu salin ulang"
+  fail 1 "$1 is not as it was made (a file was changed, added or lost); nothing was changed here. Next step: take an official bundle" \
+    "isi $1 tidak seperti saat dibuat (ada berkas diubah, ditambah, atau hilang); tidak ada yang diubah di sini. Langkah berikut: pakai paket resmi"
 }
 
 prepare() { # folder: an environment of its own and bytecode, both of this gateway's Python
@@ -273,13 +277,20 @@ go_back() { # new old reason
   say "release $1 was not healthy ($3); $2 is back. Next step: sinyal status" "rilis $1 tidak sehat ($3); kembali ke $2. Langkah berikut: sinyal status"
 }
 
-watch() { # new old modem_before: 0 when the new release stays
-  find_folders
+watch() { # new old modem_before: 0 when the new release stays; after find_folders
   ends_at=$(($(uptime_s) + limit_s))
+  late=no
   last_pid=
+  fault=
   good=0
   while [ "$(uptime_s)" -le "$ends_at" ]; do
     find_fault "$1" "$3"
+    # A modem that starts with the gateway is late for the first reading, and the next may be an hour away.
+    if [ "$fault" = modem_silent ] && [ "$late" = no ]; then
+      late=yes
+      each_s=$(shown interval_s)
+      ends_at=$((ends_at + ${each_s%%.*}))
+    fi
     if [ -z "$fault" ]; then good=$((good + 1)); else good=0; fi
     if [ "$good" -ge "$good_looks" ]; then
       write_result healthy "$1" "$2" ""
@@ -392,7 +403,10 @@ do_resume() {
   fi
   modem_before=$(value_of modem_before "$journal")
   begin_trial "$new" "$old" "$modem_before" $((starts + 1))
-  touch "$marker"
+  # What the agent has written since it started counts, though it started before this: with one reading an hour
+  # nothing newer may come in time.
+  find_folders
+  if daemon_pid >/dev/null; then cp -p "$runtime/sinyal.lock" "$marker"; else touch "$marker"; fi
   watch "$new" "$old" "$modem_before"
 }
 
@@ -400,7 +414,8 @@ do_rollback() {
   take_lock
   new=$(current_version)
   old=$(previous_version)
-  [ -n "$old" ] || fail 1 "there is no release before $new here" "tidak ada rilis sebelum $new di sini"
+  [ -n "$old" ] || fail 1 "there is no other release here to go back to. Next step: sinyal-release install ARCHIVE" \
+    "tidak ada rilis lain di sini untuk kembali. Langkah berikut: sinyal-release install ARSIP"
   rm -f "$journal"
   swap_to "$old"
   write_result rolled_back "$new" "$old" by_hand
@@ -416,27 +431,51 @@ do_list() {
   done
 }
 
+do_help() {
+  if [ "$lang" = en ]; then
+    sed -n '2,12s/^# \{0,1\}//p' "$0"
+    return
+  fi
+  cat <<'END'
+sinyal-release: menaruh rilis Sinyal di samping yang sedang jalan, mengujinya, dan kembali bila tidak sehat.
+
+  sinyal-release install ARSIP     periksa, uji diri, tukar, mulai ulang, amati; kembali bila tidak sehat
+    --no-wait                      selesai setelah ditukar; `resume` yang mengamati
+    --trusted                      arsip datang dalam paket yang sudah diperiksa
+    --force                        juga rilis yang sudah dua kali gagal
+  sinyal-release resume            menyelesaikan yang terputus karena listrik padam (jalan tiap kali menyala)
+  sinyal-release rollback          kembali ke rilis sebelumnya, dengan tangan
+  sinyal-release list              rilis di gerbang ini; * sedang dipakai
+    --lang id|en                   bahasa keterangannya
+END
+}
+
 trusted=no
 wait=yes
 force=no
-command=${1:-}
+unknown=
+command=
 archive=
-[ $# -eq 0 ] || shift
-for argument in "$@"; do
-  case $argument in
+while [ $# -gt 0 ]; do
+  case $1 in
   --trusted) trusted=yes ;;
   --no-wait) wait=no ;;
   --force) force=yes ;;
-  -*) fail 2 "unknown option $argument" "opsi $argument tidak dikenal" ;;
-  *) archive=$argument ;;
+  --lang) lang=${2:-id} && [ $# -lt 2 ] || shift ;;
+  -h | --help) command=help ;;
+  -*) unknown=$1 ;;
+  *) if [ -z "$command" ]; then command=$1; else archive=$1; fi ;;
   esac
+  shift
 done
+[ -z "$unknown" ] ||
+  fail 2 "unknown option $unknown. Next step: sinyal-release --help" "opsi $unknown tidak dikenal. Langkah berikut: sinyal-release --help"
 case $command in
 install) do_install "$archive" ;;
 resume) do_resume ;;
 rollback) do_rollback ;;
 list) do_list ;;
-remove) rm -rf "${root:?}/current" "$root/current.new" "$releases" "$root/upgrade" && { rmdir "$root" 2>/dev/null || true; } ;;
-*) fail 2 "usage: sinyal-release install ARCHIVE | resume | rollback | list | remove" \
-  "pemakaian: sinyal-release install ARSIP | resume | rollback | list | remove" ;;
+help) do_help ;;
+*) fail 2 "usage: sinyal-release install ARCHIVE | resume | rollback | list. Next step: sinyal-release --help" \
+  "pemakaian: sinyal-release install ARSIP | resume | rollback | list. Langkah berikut: sinyal-release --help" ;;
 esac

@@ -6,9 +6,13 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from agent.acceptance.record import Record
+from agent.cli.accept_gateway import GatewayAtWork
+from agent.cli.accept_parts import in_words, learn_how_long_it_was_off
 from agent.modem.simulator import Behaviour, SimulatedModem
 from agent.modem.transcript import read_transcript
 from tests.cli.terminal import Terminal
@@ -60,7 +64,7 @@ def accept(gateway: Gateway, *more: str) -> Terminal:
 def test_an_acceptance_goes_on_over_a_pulled_plug_and_a_reboot(gateway: Gateway) -> None:
     with accept(gateway) as screen:
         screen.answer("Code of this village", "15.02.01.2002")
-        screen.answer("not set up for", "15.02.01.2001")
+        screen.answer("not set up for", "1502012001")
         screen.answer("Your name", "Andi")
         screen.wait_for("Signal")
         screen.answer("Three speed tests use up to", "y")
@@ -128,6 +132,25 @@ NOT_OFF = {
     "has_gone_off": False, "cause": None, "inferred": False, "duration_s": None, "start_ts": None,
     "rows_before": 1, "rows_lost": 0,
 }  # fmt: skip
+
+
+class ClockThatCameRight:
+    """A gateway that has learnt since how long it was off."""
+
+    def outages(self, after: int) -> list[dict[str, object]]:
+        return [{"number": after + 1, "duration_s": 312, "start_ts": 1767225600}]
+
+
+def test_how_long_the_plug_was_out_is_filled_in_when_the_clock_came_right(tmp_path: Path) -> None:
+    record = Record(tmp_path)
+    record.begin({"id": "gw-test"}, 1767225000)
+    record.keep("power", {**NOT_OFF, "cause": "power", "outage": 4})
+    assert "None" not in in_words("power", record.finding("power") or {})
+
+    learn_how_long_it_was_off(record, cast(GatewayAtWork, ClockThatCameRight()))
+
+    found = Record(tmp_path).finding("power") or {}
+    assert (found["duration_s"], found["start_ts"], found["outage"]) == (312, 1767225600, 4)
 
 
 def test_a_wrong_village_code_measures_nothing(gateway: Gateway) -> None:

@@ -49,6 +49,23 @@ def test_after_two_answers_only_what_is_no_secret_is_left(used: Path) -> None:
         assert told in " ".join(screen.seen.split())
 
 
+def test_on_openwrt_the_identity_does_not_come_back_from_its_own_configuration(used: Path) -> None:
+    etc = used / "etc"
+    (etc / "sinyal").mkdir(parents=True)
+    (etc / "config").mkdir()
+    (etc / "sinyal" / "sinyal.toml").write_text((used / "sinyal.toml").read_text())
+    (etc / "config" / "sinyal").write_text("config gateway 'gateway'\n\toption id 'gw-7'\n")
+    (etc / "config" / "network").write_text("not ours")
+
+    with Terminal(["wipe", "--config", str(etc / "sinyal/sinyal.toml")], used) as screen:
+        screen.answer("Remove all of it", "y")
+        screen.answer("Type gw-7 to confirm", "gw-7")
+        assert screen.end() == 0, screen.seen
+
+    assert files(etc) == {"config/network"}
+    assert "gateway retire gw-7" in " ".join(screen.seen.split())
+
+
 @pytest.mark.parametrize(("first", "second"), [("", ""), ("y", "gw-8"), ("y", "")])
 def test_any_other_answer_removes_nothing(used: Path, first: str, second: str) -> None:
     before = files(used)

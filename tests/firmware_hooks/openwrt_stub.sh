@@ -15,6 +15,7 @@ config_get_bool() { # VARIABLE SECTION OPTION DEFAULT
     *) eval "$1=\$4" ;;
   esac
 }
+chown() { :; }
 logger() { printf 'logger %s\n' "$*" >>"$CALLS"; }
 for name in procd_open_instance procd_set_param procd_append_param procd_close_instance procd_add_reload_trigger; do
   eval "$name() { printf '%s' $name >>\"\$CALLS\"; printf ' %s' \"\$@\" >>\"\$CALLS\"; echo >>\"\$CALLS\"; }"

@@ -46,6 +46,7 @@ class Router:
         there = str(self.sinyal) if ujail else "/nowhere"
         variables = {
             "SCRIPT": str(INIT),
+            "ROOT": str(self.folder),
             "UCI_EXPORT": str(self.folder / "export"),
             "CALLS": str(calls),
             "SINYAL": str(self.sinyal),
@@ -80,6 +81,15 @@ def test_procd_never_gives_up_watches_the_file_and_needs_no_root(router: Router)
     assert "procd_set_param capabilities" in router.call("start_service", ujail=True)[2]
     assert router.call("service_triggers")[2] == "procd_add_reload_trigger sinyal\n"
     assert router.values() == {"gateway": {"id": "jbi-1"}}
+
+
+def test_readings_of_a_configuration_with_the_usual_folders_outlive_the_power(router: Router) -> None:
+    for _start in range(2):
+        assert router.call("start_service")[0] == 0
+    (router.folder / "var/lib/sinyal/sinyal.db").touch()
+    (router.folder / "run/sinyal/sinyal.lock").touch()
+    assert (router.folder / "srv/sinyal/sinyal.db").exists()
+    assert (router.folder / "var/run/sinyal/sinyal.lock").exists()
 
 
 def test_what_is_switched_off_is_not_started_and_the_log_says_how_to(router: Router) -> None:

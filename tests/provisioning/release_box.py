@@ -29,6 +29,11 @@ FAULTS = {
         "agent/modem/poll.py",
         "\nModemPoller.collect = lambda self: {'modem_state': 'hung'}  # type: ignore\n",
     ),
+    "meets_the_modem_late": (
+        "agent/modem/poll.py",
+        "\n_read, _reads = ModemPoller.collect, []\nModemPoller.collect = lambda self: "
+        "{'modem_state': 'hung'} if not _reads and not _reads.append(1) else _read(self)  # type: ignore\n",
+    ),
     "is_broken": ("agent/pipeline/daemon.py", "\nthis is no Python\n"),
     "never_stores": (
         "agent/buffer/store.py",
@@ -61,7 +66,13 @@ class ReleaseBox:
     """One gateway; its service manager is a shell script that knows start, stop and restart."""
 
     def __init__(
-        self, folder: Path, modem: SimulatedModem | None, *, shell: str = "sh", broker: str = ""
+        self,
+        folder: Path,
+        modem: SimulatedModem | None,
+        *,
+        shell: str = "sh",
+        broker: str = "",
+        interval_s: float = 0.3,
     ) -> None:
         self.folder = folder
         self.root = folder / "opt"
@@ -70,7 +81,7 @@ class ReleaseBox:
         port = modem.path if modem is not None else folder / "no-modem"
         self.config.write_text(
             f'[gateway]\nid = "gw-test"\n[paths]\nstate = "{folder}/state"\nruntime = "{folder}/run"\n'
-            f'[readings]\ninterval_s = 0.3\n[modem]\nport = "{port}"\n[broker]\n{broker}\n'
+            f'[readings]\ninterval_s = {interval_s}\n[modem]\nport = "{port}"\n[broker]\n{broker}\n'
             "[publish]\ninterval_s = 0\nstartup_delay_max_s = 0\n"
         )
         service = folder / "service"

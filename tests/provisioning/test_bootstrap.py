@@ -14,7 +14,7 @@ SCRIPT = PROJECT / "provisioning" / "bootstrap.sh"
 
 SHELLS = [shell for shell in ("dash", "busybox ash") if shutil.which(shell.split()[0])]
 
-STANDINS = ("dpkg", "opkg", "apt-get", "systemctl", "chgrp")
+STANDINS = ("uci", "dpkg", "opkg", "apt-get", "systemctl", "chgrp")
 
 Answer = subprocess.CompletedProcess[str]
 
@@ -136,6 +136,8 @@ def test_openwrt_is_set_up_from_a_packed_bundle(
     assert installed.startswith("opkg install ")
     assert installed.endswith("/sinyal_0.1.0-r1_all.ipk")
     assert "init.d restart" in others
+    # The package comes switched off.
+    assert others.index("uci commit sinyal") < others.index("init.d restart")
     assert (machine.root / "etc/sinyal/ca.crt").exists()
 
 

@@ -1,32 +1,37 @@
-"""The .deb on a whole Debian, thrown away afterwards: installed, at work, upgraded, taken back, purged.
+"""A box on a whole Debian, thrown away afterwards: installed, enrolled, upgraded, taken back, purged.
 
 `make test` lays a folder over this machine's own Debian (overlayfs): quick, and nothing of it is changed.
-`make test-platform` does the same in a fresh one that debootstrap makes.
+`make test-platform` does the same in fresh ones that debootstrap makes: of this processor, and armhf under
+qemu-user.
 """
 
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from agent.modem.simulator import Behaviour, SimulatedModem
 from agent.modem.transcript import read_transcript
+from provisioning.authority.folder import Authority
+from provisioning.packaging.release_tree import PROJECT
+from provisioning.packaging.reproducible import sha256_of
 from provisioning.packaging.system_packages import make_deb
 from tests.faults.campaigns import require
 from tests.pipeline.whole_gateway import DEMO_TRANSCRIPT, wait_until
+from tests.provisioning.conftest import Run
 from tests.provisioning.release_box import DATE, archive_of
-from tests.support.listener import Listener
-from tests.support.mosquitto import Mosquitto
-from tests.wire.independent_decoder import decode
+from tests.provisioning.test_broker import Broker, reader
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.timeout(900)]
 
-OLD, NEW = "0.1.1", "0.1.2"
+OLD, NEW, BAD = "0.1.1", "0.1.2", "0.1.3"
 
 MAKE = """
 set -e
@@ -36,6 +41,7 @@ mount -t overlay overlay -o lowerdir="$2",upperdir="$1/upper",workdir="$1/work" 
 for each in proc dev; do mount --rbind "/$each" "$1/root/$each"; done
 mount -t tmpfs tmpfs "$1/root/run"
 mkdir -p "$1/root/given" && mount --bind "$3" "$1/root/given"
+grep -qs localhost "$1/root/etc/hosts" || echo 127.0.0.1 localhost >"$1/root/etc/hosts"
 echo ready
 read -r _end
 """
@@ -55,6 +61,12 @@ setsid setpriv --reuid sinyal --regid sinyal --init-groups /opt/sinyal/current/b
 echo $! >/run/service.pid
 """
 
+
+ARMHF = (
+    rb":sinyal-armhf:M::\x7fELF\x01\x01\x01" + rb"\x00" * 9 + rb"\x02\x00\x28\x00"
+    rb":" + rb"\xff" * 7 + rb"\x00" + rb"\xff" * 8 + rb"\xfe\xff\xff\xff:/usr/bin/qemu-arm-static:F"
+)
+"""What the kernel is told of ARM's programs. Source: qemu's own entry, and binfmt-misc.rst of Linux."""
 
 KEPT = re.compile(
     r"(var/(lib/dpkg|log|cache|backups)|etc/(passwd|group|g?shadow|subuid|subgid)-?$|etc/\.pwd|tmp|root)"
@@ -105,19 +117,11 @@ class Debian:
         ).stdout
         return {path for path in told.splitlines() if not KEPT.match(path)}
 
-    def run(self, script: str, *, is_wanted: bool = True) -> str:
-        """Run a shell script inside; return both of its outputs."""
-        command = [
-            "nsenter",
-            f"--mount=/proc/{self._holder.pid}/ns/mnt",
-            "chroot",
-            self.root,
-            "sh",
-            "-ec",
-            script,
-        ]
-        done = subprocess.run(
-            [*map(str, command)],
+    def begin(self, script: str) -> "subprocess.Popen[str]":
+        """Start a shell script inside, in a process group of its own; both of its outputs are in stdout."""
+        inside = ["nsenter", f"--mount=/proc/{self._holder.pid}/ns/mnt", "chroot", str(self.root)]
+        return subprocess.Popen(
+            [*inside, "sh", "-ec", script],
             env={
                 "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive",
                 "SINYAL_LANG": "en", "SINYAL_SERVICE": "/given/service",
@@ -126,11 +130,25 @@ class Debian:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
-            timeout=240,
+            start_new_session=True,
         )  # fmt: skip
-        assert not is_wanted or done.returncode == 0, done.stdout
-        return done.stdout
+
+    def run(self, script: str, *, is_wanted: bool = True) -> str:
+        """Run a shell script inside; return both of its outputs."""
+        running = self.begin(script)
+        told, _ = running.communicate(timeout=600)
+        assert not is_wanted or running.returncode == 0, told
+        return told
+
+    def cut_power_at(self, step: str, script: str) -> None:
+        """Run a script that upgrades; when it says that it is at `step`, kill all, the agent too."""
+        running = self.begin(script)
+        assert running.stdout is not None
+        with running.stdout:
+            assert any(f"step {step}" in line for line in running.stdout)
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+        self.run("kill -9 $(cat /run/service.pid)", is_wanted=False)
 
 
 @pytest.fixture
@@ -144,8 +162,28 @@ def this_debian(tmp_path: Path) -> Iterator[Debian]:
 
 
 @pytest.fixture
-def fresh_debian(tmp_path: Path) -> Iterator[Debian]:
+def armhf_runs() -> Iterator[None]:
+    """Let this machine run programs of 32-bit ARM, as those Raspberry Pis do that have least memory."""
+    require("qemu-arm-static", "mount", root=True)
+    known = Path("/proc/sys/fs/binfmt_misc")
+    if not (known / "register").exists():
+        mounted = subprocess.run(["mount", "-t", "binfmt_misc", "binfmt_misc", known], check=False)
+        if mounted.returncode != 0:
+            pytest.skip("this kernel has no binfmt_misc: nothing of armhf can be run")
+    if (known / "qemu-arm").exists():
+        yield
+        return
+    (known / "register").write_bytes(ARMHF)
+    yield
+    (known / "sinyal-armhf").write_text("-1")
+
+
+@pytest.fixture
+def fresh_debian(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Debian]:
     require("unshare", "nsenter", "debootstrap", root=True)
+    processor = getattr(request, "param", "")
+    if processor == "armhf":
+        request.getfixturevalue("armhf_runs")
     base = tmp_path / "base"
     source = next(
         line.split()[1]
@@ -155,80 +193,137 @@ def fresh_debian(tmp_path: Path) -> Iterator[Debian]:
     )
     release = re.search(r"VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text())
     assert release
-    subprocess.run(
-        ["debootstrap", "--variant=minbase", "--include=python3,openssl", release[1], str(base), source],
-        check=True,
-        capture_output=True,
+    options = [
+        "--variant=minbase",
+        "--include=python3,openssl",
+        *([f"--arch={processor}"] if processor else []),
+    ]
+    made = subprocess.run(
+        ["debootstrap", *options, release[1], str(base), source],
+        check=False,
+        stdout=subprocess.PIPE,
+        text=True,
     )
+    assert made.returncode == 0, made.stdout[-2000:]
     debian = Debian(tmp_path, str(base))
     yield debian
     debian.close()
     shutil.rmtree(base)
 
 
-def package(folder: Path, version: str, fault: str = "") -> Path:
-    """Return a .deb of a release, which may be a bad one."""
-    work, target = folder / f"work-{version}{fault}", folder / f"made-{version}{fault}"
-    work.mkdir()
-    target.mkdir()
-    return make_deb(archive_of(version, fault), work, target, version, DATE)
+def give_packages(given: Path, work: Path) -> None:
+    """Put an offline bundle of the old release into `given`, beside it two newer packages, one bad."""
+    bundle = given / "bundle"
+    bundle.mkdir()
+    shutil.copy(PROJECT / "provisioning/bootstrap.sh", bundle)
+    for version, fault, folder in ((OLD, "", bundle), (NEW, "", given), (BAD, "crashes", given)):
+        scratch = work / f"deb-{version}"
+        scratch.mkdir()
+        make_deb(archive_of(version, fault), scratch, folder, version, DATE)
+    lines = [f"{sha256_of(file)}  {file.name}\n" for file in sorted(bundle.iterdir())]
+    (bundle / "SHA256SUMS").write_text("".join(lines))
+    (given / "service").write_text(SERVICE)
+    (given / "service").chmod(0o755)
 
 
-def live_through(debian: Debian, tmp_path: Path, broker: Mosquitto) -> None:
-    """Install, publish, upgrade, go back, purge."""
+class Province(NamedTuple):
+    """The centre: its folder, its command, its authority and its broker as `broker render` writes it."""
+
+    folder: Path
+    provision: Run
+    authority: Authority
+    broker: Broker
+
+
+@pytest.fixture
+def centre(province: Path, provision: Run, authority: Authority) -> Iterator[Province]:
+    broker = Broker(province / "broker", authority)
+    broker.start()
+    yield Province(province, provision, authority, broker)
+    broker.kill()
+
+
+def enrol(debian: Debian, centre: Province, modem: Path) -> None:
+    """Set the box up from a stick, have its request signed at the centre, and bring it the certificate."""
+    (centre.folder / "fleet.toml").write_text(
+        f'[modem]\nport = "{modem}"\n[readings]\ninterval_s = 0.5\n'
+        "[publish]\ninterval_s = 0\nstartup_delay_max_s = 0\n"
+    )
+    host = f"localhost:{centre.broker.port}"
+    made = centre.provision(
+        "gateway", "new", "gw-a", "--broker", host, "--settings", "fleet.toml", "--passphrase-file", "pw"
+    )
+    assert made.returncode == 0, made.stderr
+    bundle = shutil.copytree(centre.folder / "bundles/gw-a", debian.given / "gw-a")
+    set_up = "sh /given/bundle/bootstrap.sh --gateway /given/gw-a"
+
+    would = debian.run(f"{set_up} --dry-run")
+    assert "nothing was changed" in would
+    assert debian.run("ls /opt/sinyal /etc/sinyal", is_wanted=False).count("No such file") == 2
+    debian.run(set_up)
+    signed = centre.provision("ca", "sign", str(bundle / "gw-a.csr"), "--passphrase-file", "pw")
+    assert signed.returncode == 0, signed.stderr
+    debian.run(set_up)
+    assert "is installed already" in debian.run(set_up)
+
+
+def live_through(debian: Debian, tmp_path: Path, centre: Province) -> None:
+    """Install, enrol, publish, upgrade with the power cut at each step, go back, purge."""
+    heard: list[bytes] = []
+
+    def wait_for_more() -> None:
+        had = len(heard)
+        wait_until("more at the broker", lambda: len(heard) > had, 120)
+
     with (
         SimulatedModem(read_transcript(DEMO_TRANSCRIPT), Behaviour()) as modem,
-        Listener(broker.port) as listener,
+        reader(centre.broker, centre.authority, tmp_path, heard) as listener,
     ):
-        for version, fault in ((OLD, ""), (NEW, ""), ("0.1.3", "crashes")):
-            made = package(tmp_path, version, fault)
-            shutil.copy(made, debian.given / f"{version}.deb")
-        service = debian.given / "service"
-        service.write_text(SERVICE)
-        service.chmod(0o755)
+        wait_until("the centre's reader", listener.is_connected, 60)
+        listener.subscribe("desa/v1/gw-a/readings", qos=1)
         modem.path.chmod(0o666)
+        give_packages(debian.given, tmp_path)
         before = debian.written()
 
-        debian.run(f"dpkg --force-unsafe-io -i /given/{OLD}.deb")
-        debian.run(
-            "sinyal config set gateway.id gw-test broker.host 127.0.0.1"
-            f" broker.port {broker.port} modem.port {os.path.realpath(modem.path)}"
-            " readings.interval_s 0.5 publish.interval_s 0 publish.startup_delay_max_s 0"
-        )
+        enrol(debian, centre, modem.path.resolve())
         debian.run("$SINYAL_SERVICE start")
-        wait_until("readings at the broker", lambda: bool(rows_in(listener)), 90)
-        assert debian.run("stat -c '%U %a' /var/lib/sinyal/sinyal.db /etc/sinyal/sinyal.toml").split() == [
-            "sinyal", "640", "root", "640",
+        wait_for_more()
+        assert debian.run("stat -c '%U %a' /etc/sinyal/tls/*.key /var/lib/sinyal/sinyal.db").split() == [
+            "sinyal", "600", "sinyal", "640",
         ]  # fmt: skip
 
-        debian.run(f"dpkg --force-unsafe-io -i /given/{NEW}.deb")
-        wait_until("the decision", lambda: "trial" not in debian.run("ls /opt/sinyal/upgrade"), 240)
-        assert "state=healthy" in debian.run("cat /opt/sinyal/upgrade/result")
+        for step in ("verify", "unpack", "self-test", "place", "swap", "restart"):
+            debian.run(f"[ $(readlink /opt/sinyal/current) = releases/{OLD} ] || sinyal-release rollback")
+            debian.cut_power_at(step, f"dpkg --force-unsafe-io -i /given/sinyal_{NEW}_all.deb")
+            assert debian.run("sinyal --version") in (f"sinyal {OLD}\n", f"sinyal {NEW}\n")
+            debian.run("$SINYAL_SERVICE start; sinyal-release resume", is_wanted=False)
+            wait_for_more()
+        # The last cut came after the swap: the trial went on, and dpkg only ends its own books.
+        assert "state=healthy" in debian.run(
+            "dpkg --force-unsafe-io --configure -a; cat /opt/sinyal/upgrade/result"
+        )
         assert debian.run("sinyal --version") == f"sinyal {NEW}\n"
 
-        debian.run("SINYAL_TRIAL_S=4 dpkg --force-unsafe-io -i /given/0.1.3.deb")
+        debian.run(f"SINYAL_TRIAL_S=2 dpkg --force-unsafe-io -i /given/sinyal_{BAD}_all.deb")
         wait_until("the decision", lambda: "trial" not in debian.run("ls /opt/sinyal/upgrade"), 240)
+        assert "state=rolled_back" in debian.run("cat /opt/sinyal/upgrade/result")
         assert debian.run("sinyal --version") == f"sinyal {NEW}\n"
         status = json.loads(debian.run("sinyal status --json", is_wanted=False))
         assert "upgrade_rolled_back" in status["problems"]
-        sent = len(rows_in(listener))
-        wait_until("readings of the release that is back", lambda: len(rows_in(listener)) > sent, 90)
+        wait_for_more()
 
-        debian.run("$SINYAL_SERVICE stop; dpkg --purge sinyal")
+        debian.run("$SINYAL_SERVICE stop; dpkg --force-unsafe-io --purge sinyal")
         assert debian.written() - before == set()
         assert "sinyal" not in debian.run("cat /etc/passwd /etc/group")
 
 
-def rows_in(listener: Listener) -> list[object]:
-    return [row for heard in listener.heard("/readings") for row in decode(heard.payload)]
-
-
-def test_a_package_lives_through_install_upgrade_rollback_and_purge(
-    this_debian: Debian, tmp_path: Path, broker: Mosquitto
+def test_a_box_lives_through_enrolment_upgrade_power_cuts_rollback_and_purge(
+    this_debian: Debian, tmp_path: Path, centre: Province
 ) -> None:
-    live_through(this_debian, tmp_path, broker)
+    live_through(this_debian, tmp_path, centre)
 
 
 @pytest.mark.platform
-def test_it_does_so_in_a_fresh_debian(fresh_debian: Debian, tmp_path: Path, broker: Mosquitto) -> None:
-    live_through(fresh_debian, tmp_path, broker)
+@pytest.mark.parametrize("fresh_debian", ["", "armhf"], ids=["own", "armhf"], indirect=True)
+def test_it_does_so_in_a_fresh_debian(fresh_debian: Debian, tmp_path: Path, centre: Province) -> None:
+    live_through(fresh_debian, tmp_path, centre)

@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -12,9 +14,8 @@ from pathlib import Path
 import pytest
 
 from agent import __version__
-from agent.cli.main import COMMANDS
 from provisioning.packaging.__main__ import make_everything
-from provisioning.packaging.manual import bash_completion, commands, manual_page
+from tests.faults.campaigns import require
 
 VERSION = __version__
 
@@ -25,6 +26,15 @@ import agent.pipeline.daemon
 from agent.cli.main import main
 sys.exit(main(["config", "check", "--config", sys.argv[2]]))
 """
+
+
+USER_FUNCTIONS = """
+group_exists() { grep -q "^$1:" /etc/group; }
+user_exists() { grep -q "^$1:" /etc/passwd; }
+group_add() { echo "$1:x:$2:" >>/etc/group; }
+user_add() { echo "$1:x:$2:$3:$4:$5:$6" >>/etc/passwd; }
+"""
+"""As OpenWrt's /lib/functions.sh has them."""
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +125,8 @@ def test_the_deb_is_for_every_processor_and_asks_for_no_network(dist: Path) -> N
     assert "Depends: python3 (>= 3.11), passwd, openssl" in told
     for part in (
         "/usr/bin/sinyal -> /opt/sinyal/current/bin/sinyal",
-        "man1/sinyal.1.gz",
+        "man/man1/sinyal.1.gz",
+        "man/id/man1/sinyal.1.gz",
         "completions/sinyal",
     ):
         assert part in listed
@@ -156,6 +167,53 @@ def test_the_ipk_holds_bytecode_that_runs_without_the_libraries_openwrt_lacks(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.needs_root
+def test_on_openwrt_an_upgraded_ipk_leaves_the_key_with_the_agent(dist: Path, tmp_path: Path) -> None:
+    require("busybox", "chroot", root=True)
+    root = tmp_path / "openwrt"
+    (root / "bin").mkdir(parents=True)
+    busybox = Path(shutil.which("busybox") or "")
+    shutil.copy(busybox, root / "bin/busybox")
+    # Debian has a busybox with libraries, too.
+    libraries = subprocess.run(["ldd", busybox], capture_output=True, text=True, check=False).stdout
+    for library in re.findall(r"(/\S+) \(", libraries):
+        (root / library[1:]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(library, root / library[1:])
+    subprocess.run(["chroot", root, "/bin/busybox", "--install", "-s", "/bin"], check=True)
+    for part in ("data", "control"):
+        with tarfile.open(next(dist.glob("*.ipk"))) as outer:
+            inner = outer.extractfile(f"./{part}.tar.gz")
+            assert inner is not None
+            with tarfile.open(fileobj=inner) as content:
+                content.extractall(root, filter="fully_trusted")
+    (root / "etc/rc.common").write_text('echo "$1 $2" >>/called\n')
+    (root / "lib").mkdir(exist_ok=True)
+    (root / "etc/group").touch()
+    (root / "etc/passwd").write_text("root:x:0:0:root:/:/bin/sh\n")
+    (root / "lib/functions.sh").write_text(USER_FUNCTIONS)
+    key = root / "etc/sinyal/tls/gateway.key"
+
+    inside = {"PATH": "/bin:/usr/bin:/usr/sbin:/sbin"}
+
+    def after_installing() -> None:
+        subprocess.run(["chroot", root, "/bin/sh", "/postinst"], check=True, env=inside)
+
+    after_installing()
+    key.parent.mkdir()
+    key.touch(0o600)
+    os.chown(key, 32490, 32490)
+    after_installing()
+
+    assert (key.stat().st_uid, key.stat().st_mode & 0o777) == (32490, 0o600)
+    folders = [(root / name).stat() for name in ("etc/sinyal", "srv/sinyal")]
+    assert [(each.st_uid, each.st_gid, each.st_mode & 0o777) for each in folders] == [
+        (0, 32490, 0o750), (32490, 32490, 0o750),
+    ]  # fmt: skip
+    # /etc/config/sinyal rules as long as nobody has put another one there.
+    assert not (root / "etc/sinyal/sinyal.toml").exists()
+    assert "/etc/init.d/sinyal restart" in (root / "called").read_text()
+
+
 def test_the_bill_of_materials_names_each_library_with_its_pins(dist: Path) -> None:
     bill = json.loads((dist / f"sinyal-{VERSION}.cdx.json").read_text())
     with zipfile.ZipFile(next(iter(dist.glob("*.whl")))) as wheel:
@@ -174,13 +232,3 @@ def test_the_bundle_holds_what_a_visit_without_internet_needs(dist: Path) -> Non
         names = {Path(member.name).name for member in bundle if member.isfile()}
 
     assert {"bootstrap.sh", "sinyal-release.sh", "SHA256SUMS", f"sinyal_{VERSION}_all.deb"} <= names
-
-
-def test_manual_and_completion_name_every_command() -> None:
-    import gzip
-
-    page = gzip.decompress(manual_page(VERSION)).decode()
-    assert [command.name for command in commands()] == [command.name for command in COMMANDS]
-    for command in COMMANDS:
-        assert command.name in bash_completion()
-        assert command.summary.replace("-", "\\-") in page
