@@ -30,13 +30,14 @@ Now = Callable[[], tuple[float, bool]]
 
 
 class BudgetState(NamedTuple):
-    """The month so far. by_use and today hold bytes by use, all uses named."""
+    """The month so far. by_use and today hold bytes by use, all uses named; counted_from is a day."""
 
     day: int
     month: Month
     by_use: dict[Use, int]
     today: dict[Use, int]
     stage: Stage
+    counted_from: int
 
     @property
     def used(self) -> int:
@@ -287,4 +288,4 @@ def month_state(days: dict[int, dict[str, int]], limits: Limits, day: int) -> Bu
     by_use = {use: sum(uses.get(use, 0) for uses in within) for use in USES}
     today = {use: days.get(day, {}).get(use, 0) for use in USES}
     stage = limits.stage(sum(by_use.values()), month.last - day)
-    return BudgetState(day, month, by_use, today, stage)
+    return BudgetState(day, month, by_use, today, stage, max(month.first, min(days, default=day)))
