@@ -64,6 +64,7 @@ class Ledger:
         self._anchor = (0, 0.0)
         self._unsaved = 0
         self._asked = 0
+        self._asked_at = 0.0
         self._reserve = 0
         self._saved_at = 0.0
         self._spent = 0
@@ -153,6 +154,7 @@ class Ledger:
             if self._asked + bytes_ > left:
                 return False
             self._asked += bytes_
+            self._asked_at = time.monotonic()
             if self._unsaved + self._asked > self._reserve:
                 self._save()
             return True
@@ -252,6 +254,9 @@ class Ledger:
         return RESERVE_BYTES + (self._asked + BULK_BYTES if self._asked > RESERVE_BYTES // 2 else self._asked)
 
     def _save_when_due(self) -> None:
+        # A batch takes less than was asked for it: what was sent so long ago has been counted.
+        if self._asked and time.monotonic() - self._asked_at > SHRINK_AFTER_S:
+            self._asked = 0
         too_large = self._reserve > 2 * RESERVE_BYTES and not self._asked
         shrink = too_large and time.monotonic() - self._saved_at > SHRINK_AFTER_S
         if self._unsaved >= max(self._reserve // 2, RESERVE_BYTES // 2) or shrink:

@@ -305,6 +305,20 @@ def test_what_was_asked_for_and_not_yet_counted_is_not_given_twice(store: Store)
     assert not ledger.may_send_readings(200_000)
 
 
+def test_what_was_asked_for_long_ago_and_not_used_is_held_no_longer(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = opened(store, Clock(), month_bytes=1_000_000)
+    assert ledger.may_send_readings(900_000)
+    monkeypatch.setattr("agent.budget.ledger.SHRINK_AFTER_S", -1.0)
+    assert ledger.may_send_readings(800_000)
+    monkeypatch.undo()
+    assert not ledger.may_send_readings(300_000)
+    monkeypatch.setattr("agent.budget.ledger.SHRINK_AFTER_S", -1.0)
+    ledger.take_counts()
+    assert opened(store, Clock()).state().used == RESERVE_BYTES
+
+
 def test_before_it_was_loaded_nothing_may_be_sent(store: Store) -> None:
     ledger = Ledger(store, Limits(None, 1, 0), Clock())
     assert not ledger.may_send_readings(1)
