@@ -251,7 +251,7 @@ class Ledger:
         self._changed.add(day)
 
     def _wanted_reserve(self) -> int:
-        return RESERVE_BYTES + (self._asked + BULK_BYTES if self._asked > RESERVE_BYTES else self._asked)
+        return RESERVE_BYTES + (self._asked + BULK_BYTES if self._asked > 2 * RESERVE_BYTES else self._asked)
 
     def _save_when_due(self) -> None:
         # A batch takes less than was asked for it: what was sent so long ago has been counted.
