@@ -30,13 +30,14 @@ Now = Callable[[], tuple[float, bool]]
 
 
 class BudgetState(NamedTuple):
-    """The month so far. by_use and today hold bytes by use, all uses named."""
+    """The month so far. by_use and today hold bytes by use, all uses named; counted_from is a day."""
 
     day: int
     month: Month
     by_use: dict[Use, int]
     today: dict[Use, int]
     stage: Stage
+    counted_from: int
 
     @property
     def used(self) -> int:
@@ -63,6 +64,7 @@ class Ledger:
         self._anchor = (0, 0.0)
         self._unsaved = 0
         self._asked = 0
+        self._asked_at = 0.0
         self._reserve = 0
         self._saved_at = 0.0
         self._spent = 0
@@ -152,6 +154,7 @@ class Ledger:
             if self._asked + bytes_ > left:
                 return False
             self._asked += bytes_
+            self._asked_at = time.monotonic()
             if self._unsaved + self._asked > self._reserve:
                 self._save()
             return True
@@ -248,9 +251,12 @@ class Ledger:
         self._changed.add(day)
 
     def _wanted_reserve(self) -> int:
-        return RESERVE_BYTES + (self._asked + BULK_BYTES if self._asked > RESERVE_BYTES // 2 else self._asked)
+        return RESERVE_BYTES + (self._asked + BULK_BYTES if self._asked > 2 * RESERVE_BYTES else self._asked)
 
     def _save_when_due(self) -> None:
+        # A batch takes less than was asked for it: what was sent so long ago has been counted.
+        if self._asked and time.monotonic() - self._asked_at > SHRINK_AFTER_S:
+            self._asked = 0
         too_large = self._reserve > 2 * RESERVE_BYTES and not self._asked
         shrink = too_large and time.monotonic() - self._saved_at > SHRINK_AFTER_S
         if self._unsaved >= max(self._reserve // 2, RESERVE_BYTES // 2) or shrink:
@@ -287,4 +293,4 @@ def month_state(days: dict[int, dict[str, int]], limits: Limits, day: int) -> Bu
     by_use = {use: sum(uses.get(use, 0) for uses in within) for use in USES}
     today = {use: days.get(day, {}).get(use, 0) for use in USES}
     stage = limits.stage(sum(by_use.values()), month.last - day)
-    return BudgetState(day, month, by_use, today, stage)
+    return BudgetState(day, month, by_use, today, stage, max(month.first, min(days, default=day)))

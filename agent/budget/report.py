@@ -33,7 +33,8 @@ def budget_document(state: BudgetState, limits: Limits, now_ts: float) -> dict[s
 
 
 def forecast_bytes(state: BudgetState, now_ts: float) -> int:
-    """Return what the whole month will use when its rest is like its days so far (at least one day)."""
+    """Return what the month will use when its rest is like the days counted so far (at least one day)."""
     since_day_began_s = min(max(now_ts - day_begins_ts(state.day), 0.0), float(DAY_S))
-    days_gone = state.day - state.month.first + since_day_began_s / DAY_S
-    return round(state.used * max(state.month.days / max(days_gone, 1.0), 1.0))
+    now = state.day + since_day_began_s / DAY_S
+    days_left = max(0.0, state.month.last + 1 - now)
+    return round(state.used * (1 + days_left / max(now - state.counted_from, 1.0)))

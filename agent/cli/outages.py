@@ -68,7 +68,8 @@ def look(
     """Return the outages between two UTC seconds, as the database tells them."""
     from agent.pipeline.link_history import outages_between
 
-    return [one.document() for one in outages_between(connection, correct, from_ts=from_ts, to_ts=to_ts)]
+    found = outages_between(connection, correct, from_ts=from_ts, to_ts=to_ts)
+    return [{**one.document(), "began_s_ago": None} for one in found]
 
 
 def _day_ts(text: str) -> int:
@@ -104,6 +105,11 @@ def _print(found: list[dict[str, Any]], *, is_bounded: bool) -> None:
 
 def _when(one: dict[str, Any]) -> str:
     if one["start_ts"] is None:
+        ago_s = one.get("began_s_ago")
+        if ago_s is not None and not one["is_over"]:
+            return _("clock not right yet")
+        if ago_s is not None:
+            return _("{span} ago (clock not right yet)").format(span=screen.span(ago_s))
         return _("time not known yet")
     shown = screen.wib(one["start_ts"])
     return shown + " " + _("(estimated)") if one["ts_quality"] == "estimated" else shown
@@ -111,9 +117,12 @@ def _when(one: dict[str, Any]) -> str:
 
 def _length(one: dict[str, Any]) -> str:
     if not one["is_over"]:
-        if one["start_ts"] is None:
+        so_far_s = one.get("began_s_ago")
+        if so_far_s is None and one["start_ts"] is not None:
+            so_far_s = time.time() - one["start_ts"]
+        if so_far_s is None:
             return _("lasts")
-        return _("lasts, {span} so far").format(span=screen.span(time.time() - one["start_ts"]))
+        return _("lasts, {span} so far").format(span=screen.span(so_far_s))
     if one["duration_s"] is None:
         return _("length not known")
     return screen.span(one["duration_s"])

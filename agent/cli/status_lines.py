@@ -89,8 +89,7 @@ class Seen(NamedTuple):
 
     def internet_is_up(self) -> bool | None:
         """Return whether the village has internet, None when that is not known now."""
-        outage = self.internet.get("outage")
-        if outage and outage["kind"] == "link":
+        if is_down(self.internet.get("outage")):
             return False
         link_up = self.reading.get("link_up") if self.running else None
         return None if link_up is None else bool(link_up)
@@ -98,7 +97,7 @@ class Seen(NamedTuple):
     def internet_since_ts(self) -> float | None:
         """Return since when it is so, None when that is not known."""
         outage = self.internet.get("outage")
-        if outage and outage["kind"] == "link":
+        if outage and is_down(outage):
             start_ts: float | None = outage.get("start_ts")
             return start_ts
         return self.part("today").get("last_end_ts") if self.internet_is_up() else None
@@ -110,6 +109,11 @@ class Seen(NamedTuple):
         if not today or not is_of_today:
             return None
         return {name: today[name] for name in ("outages", "down_s", "power_outages")}
+
+
+def is_down(outage: Any) -> bool:
+    """Return whether an outage leaves the village without internet: a used-up package does, too."""
+    return bool(outage) and (outage["kind"] == "link" or outage["cause"] == "quota")
 
 
 def _day(ts: float) -> int:
@@ -345,7 +349,7 @@ def _internet_line(seen: Seen) -> Line:
     from agent.cli.cause_words import cause_words
 
     when = screen.wib(outage["start_ts"]) if outage.get("start_ts") else "-"
-    if outage["kind"] == "link":
+    if is_down(outage):
         text, problem = _("down since {when}: {cause}"), "internet_down"
     else:
         text, problem = _("reports to the centre are late since {when}: {cause}"), "reports_late"

@@ -140,6 +140,12 @@ class Evidence(NamedTuple):
         return answer["fields"] if answer is not None else {}
 
     @property
+    def operator_says_spent(self) -> bool:
+        """Return whether the running agent has the operator's own word for a used-up package."""
+        outage = (self.snapshot.get("internet") or {}).get("outage") or {}
+        return bool(self.running) and outage.get("cause") == "quota" and not outage["inferred"]
+
+    @property
     def internet_answers(self) -> bool:
         """Return whether anything beyond this gateway answered."""
         outcomes = [outcome for _host, outcome in self.reach or ()]

@@ -43,6 +43,11 @@ def check_captive(evidence: Evidence) -> Finding:
     if not _has_way_out(evidence):
         return untested(_("needs a data connection"))
     outcomes = [outcome for _host, outcome in evidence.reach or ()]
+    if evidence.operator_says_spent:
+        return failed(
+            "quota", _("the operator says that the data package is used up"),
+            _("top the card up, or call whoever pays the subscription"),
+        )  # fmt: skip
     if evidence.redirected:
         return failed(
             "quota", _("every page leads to the operator's: the data package is presumably used up"),

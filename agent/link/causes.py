@@ -122,6 +122,11 @@ TABLE = (
         {"trigger": _PROBES, "ip_address": _NO},
         N_("There is a signal, but no data connection (no IP address)."),
     ),
+    Row(
+        "bearer",
+        {"default_route": _NO, "names_resolve": _NO},
+        N_("There is a signal, but no data connection (no route)."),
+    ),
     # Paid for or not.
     Row("quota", {"operator_says_spent": _YES}, N_("The operator says that the data package is used up.")),
     Row(

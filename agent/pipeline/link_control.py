@@ -6,6 +6,8 @@ from typing import Any
 from agent.buffer.keeper import Keeper
 from agent.errors import UsageMistake
 from agent.language import _
+from agent.link.outage import Edge
+from agent.link.prober import boot_clock_s
 from agent.pipeline.control import Answerer, Question
 from agent.pipeline.link_watch import LinkWatch, corrector
 
@@ -29,9 +31,16 @@ def link_answerers(keeper: Keeper, watch: LinkWatch) -> Mapping[str, Answerer]:
         )
         left = [one for one in found if one.number > after]
         return {
-            "outages": [one.document() for one in left[:OUTAGES_AN_ANSWER]],
+            "outages": [
+                {**one.document(), "began_s_ago": _began_s_ago(one.outage.start)}
+                for one in left[:OUTAGES_AN_ANSWER]
+            ],
             "more": len(left) > OUTAGES_AN_ANSWER,
         }
+
+    def _began_s_ago(start: Edge) -> float | None:
+        # Known on a box without a clock, too, as long as it was in this boot.
+        return round(boot_clock_s() - start.uptime_s, 1) if start.boot == keeper.boot else None
 
     def availability(question: Question) -> Mapping[str, Any]:
         from agent.link.availability import month_of

@@ -113,6 +113,7 @@ class LinkWatch:
         self._is_taken_up = False
         self._operator_asked_at_s: float | None = None
         self._operator_left_bytes: int | None = None
+        self._operator_said: dict[str, Value] = {}
 
     # ---- the daemon ----
 
@@ -187,7 +188,7 @@ class LinkWatch:
             self._book.begin(
                 "link", change.at_s, precision_s=change.precision_s, evidence={"trigger": "probes"}
             )
-            self._looks, self._look_at_s = 0, 0.0
+            self._look_anew()
             return
         # The broker may take its time to be tried again.
         self._reports_not_before_s = change.at_s + self._config.publish.reconnect_max_s
@@ -215,6 +216,11 @@ class LinkWatch:
             self._looking.start()
         self._book.tick(now_s)
 
+    def _look_anew(self) -> None:
+        self._looks, self._look_at_s = 0, 0.0
+        # A new one, because a look that began in the outage before may still write into the old one.
+        self._operator_said = {}
+
     def _end_when_looked(self, kind: str, at_s: float, precision_s: float | None) -> None:
         self._ending = (kind, at_s, precision_s)
 
@@ -241,7 +247,7 @@ class LinkWatch:
             self._reports_off_since_s = now_s
         is_long = now_s - self._reports_off_since_s >= REPORT_AFTER_PROBE_SLOTS * slot_s
         if is_long and self._book.current("report") is None:
-            self._looks, self._look_at_s = 0, 0.0
+            self._look_anew()
             evidence: Evidence = {"trigger": "reports", "broker_fails": True, "report_problem": problem}
             self._book.begin("report", self._reports_off_since_s, precision_s=slot_s / 3, evidence=evidence)
 
@@ -284,6 +290,14 @@ class LinkWatch:
         from agent.link.checks import look_around, modem_evidence, page_check
 
         evidence: dict[str, Value] = {"trigger": "probes"}
+        said = self._operator_said
+        if kind == "report":
+            # Asked first: looking around may take half a minute, and the broker be back by then.
+            state, problem = self._reports()
+            evidence = {
+                "trigger": "reports", "broker_fails": state != "connected", "report_problem": problem,
+                "clock_trusted": self._clock_trusted(),
+            }  # fmt: skip
         expected = self._modem_expected()
         fields = self._modem.look().fields if expected else {}
         evidence.update(modem_evidence(fields, expected=expected))
@@ -303,17 +317,11 @@ class LinkWatch:
         )
         self.prober.charge(found.wire_bytes)
         evidence.update(found.evidence)
-        if kind == "report":
-            evidence["trigger"] = "reports"
-            state, problem = self._reports()
-            evidence["broker_fails"] = state != "connected"
-            evidence["report_problem"] = problem
-            evidence["clock_trusted"] = self._clock_trusted()
         spent = self._operator_says_spent(fields)
         if spent is not None:
-            evidence["operator_says_spent"] = spent
-            evidence["operator_left_bytes"] = self._operator_left_bytes
-        return evidence
+            said.update(operator_says_spent=spent, operator_left_bytes=self._operator_left_bytes)
+        # The one reply of a day holds for every look of this outage, else the later ones would outvote it.
+        return {**evidence, **said}
 
     def _operator_says_spent(self, fields: Mapping[str, Any]) -> bool | None:
         """Return what the operator's own reply says, None when it was not asked: once a day at most."""

@@ -76,6 +76,7 @@ class Delivery:
         self._gateway = gateway
         self._memory = memory
         self._may_spend = may_spend
+        self._batch_is_granted = False
         self._is_paused = is_paused
         self._ordered, self._ordered_before = counters.ordered, counters.ordered()
         self._over_budget = False
@@ -253,8 +254,13 @@ class Delivery:
         return parcel
 
     def _can_pay(self) -> bool:
-        """Return whether the data budget has room for a batch; said once when that changes."""
-        can_pay = self._may_spend(self._batch_costs_bytes)
+        """Return whether the data budget has room for a batch; said once when that changes.
+
+        What it grants stays held until it is counted, so one grant is asked for each batch, not each turn.
+        """
+        if self._batch_is_granted:
+            return True
+        can_pay = self._batch_is_granted = self._may_spend(self._batch_costs_bytes)
         if can_pay == self._over_budget:
             self._over_budget = not can_pay
             log.info(
@@ -283,6 +289,8 @@ class Delivery:
     def _send(self, parcel: Parcel) -> None:
         mid = self._connection.publish(parcel.topic, parcel.payload, retain=parcel.retained)
         self._under_way[mid] = parcel
+        if parcel.rows:
+            self._batch_is_granted = False
         self._sent_at = time.monotonic()
         if parcel.late:
             self._pace.spend(len(parcel.payload) + MESSAGE_OVERHEAD_BYTES, self._sent_at)

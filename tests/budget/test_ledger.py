@@ -305,6 +305,20 @@ def test_what_was_asked_for_and_not_yet_counted_is_not_given_twice(store: Store)
     assert not ledger.may_send_readings(200_000)
 
 
+def test_what_was_asked_for_long_ago_and_not_used_is_held_no_longer(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = opened(store, Clock(), month_bytes=1_000_000)
+    assert ledger.may_send_readings(900_000)
+    monkeypatch.setattr("agent.budget.ledger.SHRINK_AFTER_S", -1.0)
+    assert ledger.may_send_readings(800_000)
+    monkeypatch.undo()
+    assert not ledger.may_send_readings(300_000)
+    monkeypatch.setattr("agent.budget.ledger.SHRINK_AFTER_S", -1.0)
+    ledger.take_counts()
+    assert opened(store, Clock()).state().used == RESERVE_BYTES
+
+
 def test_before_it_was_loaded_nothing_may_be_sent(store: Store) -> None:
     ledger = Ledger(store, Limits(None, 1, 0), Clock())
     assert not ledger.may_send_readings(1)
@@ -323,14 +337,18 @@ def test_what_was_held_is_kept_by_a_kill_and_given_back_when_not_spent(store: St
 
 
 def test_the_document_shows_price_and_forecast(store: Store) -> None:
-    ledger = Ledger(store, Limits(300_000_000, 1, 25.0), Clock())
+    clock = Clock(NOON_TS - 9.5 * 86400)  # midnight, ten days before the end of the month
+    ledger = Ledger(store, Limits(300_000_000, 1, 25.0), clock)
     ledger.load()
-    ledger.charge("mqtt", 29_500_000)
+    ledger.charge("mqtt", 9_500_000)
+    clock.ts = NOON_TS
+    ledger.charge("mqtt", 20_000_000)
 
     document = budget_document(ledger.state(), ledger.limits, NOON_TS)
 
     assert document["used_rupiah"] == 737.5
-    assert document["forecast_bytes"] == 30_000_000
+    # 9.5 days since the first byte, half a day left: not by the days before this gateway was there.
+    assert document["forecast_bytes"] == round(29_500_000 * 10 / 9.5)
     assert document["left_bytes"] == 270_500_000
     assert document["stage"] == "all"
 

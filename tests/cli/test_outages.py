@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from agent.buffer.keeper import Keeper
+from agent.cli import outages
+from agent.language import use_language
 from agent.link import tables
 from agent.link.outage import Edge, Outage
 from tests.cli.test_main import sinyal
@@ -65,6 +67,26 @@ def test_what_failed_when_and_why(tmp_path: Path) -> None:
     assert lines[-1].startswith("Next step: ")
 
 
+@pytest.mark.parametrize(
+    ("is_over", "line"),
+    [
+        (False, "clock not right yet · lasts, 12 minutes so far · not known"),
+        (True, "12 minutes ago (clock not right yet) · 1 minute · not known"),
+    ],
+)
+def test_before_the_clock_is_right_an_outage_of_this_boot_has_its_age(
+    is_over: bool, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use_language("en")
+    one: dict[str, Any] = {
+        "start_ts": None, "began_s_ago": 720.0, "is_over": is_over, "duration_s": 60.0 if is_over else None,
+        "cause": "unknown", "inferred": False, "evidence": {},
+    }  # fmt: skip
+    outages._print([one], is_bounded=False)
+    use_language("id")
+    assert capsys.readouterr().out.splitlines()[0] == line
+
+
 def test_in_indonesian(tmp_path: Path) -> None:
     config = left_behind(tmp_path)
     shown = sinyal("outages", "--config", str(config)).stdout
@@ -84,7 +106,7 @@ def test_json_has_everything(tmp_path: Path) -> None:
         "number": 1, "kind": "link", "cause": "quota", "inferred": True, "start_ts": BEGINS + 3600,
         "end_ts": BEGINS + 7200, "ts_quality": "ntp", "is_over": True, "duration_s": 3600.0,
         "precision_s": 20.0, "counts_as_down": True, "counts_for_a_link": True,
-        "evidence": {"redirected": True},
+        "evidence": {"redirected": True}, "began_s_ago": None,
     }  # fmt: skip
 
 

@@ -74,6 +74,7 @@ def test_a_healthy_gateway_is_one_screen_and_exit_0(tmp_path: Path) -> None:
         ({"reading": {"undervoltage": 1}}, "undervoltage"),
         ({"internet": {"outage": {"kind": "link", "cause": "power", "inferred": True}}}, "internet_down"),
         ({"internet": {"outage": {"kind": "report", "cause": "dns", "inferred": False}}}, "reports_late"),
+        ({"internet": {"outage": {"kind": "report", "cause": "quota", "inferred": True}}}, "internet_down"),
         ({"budget": {"used_bytes": 9, "max_bytes": 9, "stage": "closed"}}, "budget_closed"),
     ],
 )

@@ -45,6 +45,7 @@ ANSWER = {
 }
 REACHED, TIMED_OUT, REFUSED = (Outcome(20.0, "", "icmp", 1), Outcome(None, "timeout", "icmp", 1),
                                Outcome(None, "refused", "tcp", 1))  # fmt: skip
+TOLD_BY_OPERATOR = {"internet": {"outage": {"kind": "link", "cause": "quota", "inferred": False}}}
 LINK = {"state": "connected", "last_ack_ts": NOW_TS - 60, "last_problem": None, "last_problem_code": None}
 BUFFER = {"unsent": 5, "oldest_unsent_ts": NOW_TS - 300, "quarantined": 0}
 CERTIFICATE = Certificate("gw-1", "CA", NOW_TS - DAY, NOW_TS + 300 * DAY, "00")
@@ -252,6 +253,7 @@ def test_a_healthy_gateway_passes_every_layer() -> None:
             "",
             {**cut_off(), "reach": [("a", REFUSED)], "modem": modem(modem_state="missing")},
         ),
+        ("captive", "FAIL", "quota", {**cut_off(), "running": True, "snapshot": TOLD_BY_OPERATOR}),
         ("captive", "NOT TESTED", "", {"redirected": None}),
         ("internet", "FAIL", "backhaul", cut_off()),
         ("internet", "WARN", "probes_fail", {"reach": [("1.1.1.1", TIMED_OUT)]}),

@@ -38,6 +38,11 @@ CASES: list[tuple[dict[str, Value], str, bool]] = [
     ({**DEAD, "signal_class": "very_poor"}, "weak_signal", False),
     ({**DEAD, "default_route": False}, "bearer", False),
     ({**DEAD, "ip_address": False}, "bearer", False),
+    # Probes are bound to the uplink and need no route; everything else does.
+    ({**WELL, "trigger": "reports", "default_route": False, "names_resolve": False, "addresses_answer": True,
+      "broker_fails": True}, "bearer", False),
+    ({**WELL, "trigger": "reports", "default_route": False, "addresses_answer": True, "broker_fails": True},
+     "broker", False),
     ({**DEAD, "operator_says_spent": True}, "quota", False),
     ({**DEAD, "redirected": True}, "quota", True),
     ({**DEAD, "refused_everywhere": True}, "quota", True),

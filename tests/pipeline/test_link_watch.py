@@ -15,6 +15,7 @@ from agent.config.model import BrokerConfig, Config, LinkConfig, PublishConfig, 
 from agent.errors import SinyalError, UsageMistake
 from agent.language import use_language
 from agent.link import tables
+from agent.link.causes import explain
 from agent.link.detector import Change
 from agent.link.outage import Edge, Outage
 from agent.link.probe import Target
@@ -174,6 +175,36 @@ def test_the_operators_own_reply_is_asked_for_once_a_day_where_it_is_configured(
     assert world.modem.asked == ['AT+CUSD=1,"*888#",15']
 
 
+def test_the_operators_one_reply_holds_for_the_whole_outage_and_for_no_other(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for pause in ("LOOK_AGAIN_S", "LOOK_LATER_S"):
+        monkeypatch.setattr(f"agent.pipeline.link_watch.{pause}", 0.1)
+    world = start(operator_codes=("51010 *888# habis",))
+    world.modem.reply = ('+CUSD: 0,"Paket Anda habis",15',)
+    world.reports = ("offline", "refused")
+    wait_until("many looks", lambda: world.watch._looks > 4, 40)
+    assert [one["cause"] for one in world.outages()] == ["quota"]
+    assert len(world.modem.asked) == 1
+    world.watch._look_anew()
+    assert "operator_says_spent" not in world.watch._evidence("link")
+
+
+def test_the_connection_to_the_broker_is_asked_before_the_long_look_around(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = start()
+    look = world.modem.look
+
+    def slow_look() -> Look:
+        world.reports = ("connected", None)
+        return look()
+
+    monkeypatch.setattr(world.modem, "look", slow_look)
+    world.reports = ("offline", "refused")
+    assert explain(world.watch._evidence("report")).cause == "broker"
+
+
 def test_by_default_no_operator_is_asked(start: Start) -> None:
     world = start()
     assert world.watch._operator_says_spent(REGISTERED) is None
@@ -230,6 +261,8 @@ def test_questions_of_commands_are_answered_in_parts_and_checked(start: Start) -
     answerers = link_answerers(world.keeper, world.watch)
     first = answerers["outages"]({"v": 1})
     assert (len(first["outages"]), first["more"]) == (OUTAGES_AN_ANSWER, True)
+    ago_s = [one["began_s_ago"] for one in first["outages"][:2]]
+    assert ago_s[0] - ago_s[1] == pytest.approx(100.0, abs=0.2)
     rest = answerers["outages"]({"after": first["outages"][-1]["number"]})
     assert (len(rest["outages"]), rest["more"]) == (2, False)
     assert answerers["outages"]({"from_ts": 4e9})["outages"] == []

@@ -46,6 +46,31 @@ def test_the_freshest_batch_goes_first_then_the_backlog_oldest_first(broker: Mos
     ]
 
 
+def test_the_budget_is_asked_once_for_each_batch_however_long_the_line_is_quiet(broker: Mosquitto) -> None:
+    rows = RecordingRows(5)
+    asked: list[int] = []
+    turns: list[int] = []
+
+    def ask(bytes_: int) -> bool:
+        asked.append(bytes_)
+        return True
+
+    def is_paused() -> bool:
+        turns.append(1)
+        return False
+
+    with forwarding(rows, plain_broker(broker.port), may_send_readings=ask, is_paused=is_paused) as forwarder:
+        wait_until("all rows marked sent", lambda: _has_all(rows))
+        before = len(turns)
+
+        def has_turned() -> bool:
+            forwarder.wake()
+            return len(turns) > before + 20
+
+        wait_until("many quiet turns", has_turned)
+    assert len(asked) <= 2  # for the batch that went, and for the next one
+
+
 def test_fresh_readings_overtake_a_backlog_that_is_paced(broker: Mosquitto) -> None:
     rows = RecordingRows(2000)
     with (
