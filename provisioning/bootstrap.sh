@@ -201,44 +201,17 @@ install_package() {
 
 # ---- what makes it this gateway ----
 
-put() { # source target mode: only when it differs, whole or not at all
-  if cmp -s "$1" "$2"; then return 0; fi
-  changed=yes
-  if [ "$dry_run" = yes ]; then
-    say "would write $2" "akan menulis $2"
-    return 0
-  fi
-  cp "$1" "$2.new"
-  chmod "$3" "$2.new"
-  chgrp sinyal "$2.new" 2>/dev/null # there is no such group before the package
-  if ! cmp -s "$1" "$2.new" || ! mv -f "$2.new" "$2"; then
-    fail 1 "$2 cannot be written. Next step: df -h" "$2 tidak dapat ditulis. Langkah berikut: df -h"
-  fi
-  say "wrote $2" "menulis $2"
-}
-
-place_gateway() {
+place_gateway() { # a bundle of the centre installs itself: it knows its seal, and asks for the certificate
   [ -n "$gateway" ] || return 0
-  if [ -f "$gateway/install.sh" ]; then
-    # A bundle of the centre installs itself: it knows its seal, and asks for the certificate.
-    set -- --etc "$prefix/etc/sinyal"
-    [ "$dry_run" = no ] || set -- "$@" --dry-run
-    before=$(cksum <"$prefix/etc/sinyal/sinyal.toml" 2>/dev/null)
-    sh "$gateway/install.sh" "$@" || fail 1 "the bundle $gateway was not installed (see above)" "paket $gateway tidak terpasang (lihat di atas)"
-    [ "$before" = "$(cksum <"$prefix/etc/sinyal/sinyal.toml" 2>/dev/null)" ] || changed=yes
-    return 0
-  fi
-  [ -f "$gateway/sinyal.toml" ] || fail 2 "$gateway has no sinyal.toml" "$gateway tidak punya sinyal.toml"
-  if [ -f "$gateway/SHA256SUMS" ]; then
-    (cd "$gateway" && sha256sum -c SHA256SUMS >/dev/null 2>&1) ||
-      fail 1 "$gateway is damaged or was tampered with; the configuration was not changed" \
-        "$gateway rusak atau telah diubah; konfigurasi tidak diubah"
-  fi
-  [ "$dry_run" = yes ] || mkdir -p "$prefix/etc/sinyal"
-  for each in "$gateway"/*.toml "$gateway"/*.crt "$gateway"/*.pem "$gateway"/*.pub; do
-    [ -f "$each" ] || continue
-    put "$each" "$prefix/etc/sinyal/$(basename "$each")" 0640
-  done
+  [ -f "$gateway/install.sh" ] ||
+    fail 2 "$gateway is no bundle of a gateway. Next step: sinyal-provision gateway new" \
+      "$gateway bukan paket gerbang. Langkah berikut: sinyal-provision gateway new"
+  set -- --etc "$prefix/etc/sinyal"
+  [ "$dry_run" = no ] || set -- "$@" --dry-run
+  before=$(cksum <"$prefix/etc/sinyal/sinyal.toml" 2>/dev/null)
+  SINYAL_BOOTSTRAP=yes sh "$gateway/install.sh" "$@" ||
+    fail 1 "the bundle $gateway was not installed (see above)" "paket $gateway tidak terpasang (lihat di atas)"
+  [ "$before" = "$(cksum <"$prefix/etc/sinyal/sinyal.toml" 2>/dev/null)" ] || changed=yes
 }
 
 start_it() {

@@ -12,10 +12,11 @@ from agent.enrolment.board import Standing, board_serial, standing, write_enroll
 from agent.enrolment.identity_files import (
     Certificate,
     IdentityFiles,
+    accept_certificate,
     certificate_in_use,
     identity_files,
-    install_certificate,
     make_request,
+    put_in_use,
 )
 from agent.errors import NoPermission, SinyalError, UsageMistake
 from agent.language import _
@@ -111,18 +112,33 @@ def _send(args: argparse.Namespace, files: IdentityFiles, state: Path) -> int:
         if not present.is_due(time.time()) and not args.new_key:
             print(_("nothing to do: the certificate is good until {date}").format(date=_date(present)))
             return 0
-        pem = send_request(
-            args.url,
-            make_request(files, new_key=args.new_key),
-            ca_file=files.ca_file,
-            cert_file=files.cert_file,
-            key_file=files.key_file,
+        return _renew(args, files, state)
+    token = plain_token(_typed_token())
+    request = make_request(files, new_key=args.new_key)
+    return _install(files, state, send_request(args.url, request, ca_file=files.ca_file, token=token))
+
+
+def _renew(args: argparse.Namespace, files: IdentityFiles, state: Path) -> int:
+    from agent.enrolment.sending import send_request
+
+    def send(request: bytes) -> bytes:
+        return send_request(
+            args.url, request, ca_file=files.ca_file, cert_file=files.cert_file, key_file=files.key_file
         )
-    else:
-        token = plain_token(_typed_token())
-        request = make_request(files, new_key=args.new_key)
-        pem = send_request(args.url, request, ca_file=files.ca_file, token=token)
-    return _install(files, state, pem)
+
+    request = make_request(files, new_key=args.new_key)
+    is_new_key = files.waiting_key.exists()
+    code = _install(files, state, send(request))
+    if is_new_key:
+        # Shown with the new certificate, the request says that it arrived; only now the old one is withdrawn.
+        try:
+            send(request)
+        except SinyalError as failure:
+            print(
+                _("the old certificate is not withdrawn yet: {reason}").format(reason=failure.what),
+                file=sys.stderr,
+            )
+    return code
 
 
 def _typed_token() -> str:
@@ -149,18 +165,26 @@ def _content(name: str) -> bytes:
 
 
 def _install(files: IdentityFiles, state: Path, pem: bytes) -> int:
-    certificate = install_certificate(files, pem)
+    accepted = accept_certificate(files, pem)
+    # First the board: a certificate without it would let a copy of the card speak, and nobody would know.
     try:
         write_enrolled(state, files.gateway_id, board_serial())
     except PermissionError:
         raise NoPermission(
             _("no permission for {path}").format(path=state), _("repeat the command with sudo")
         ) from None
+    except FileNotFoundError:
+        raise SinyalError(
+            _("paths.state: the folder {path} is not there").format(path=state),
+            _("install the package of Sinyal, which makes it, then repeat the command"),
+        ) from None
     except OSError as error:
         raise SinyalError(
             _("{file} cannot be written: {reason}").format(file=state, reason=error.strerror),
             _("make room or repair the disk, then repeat the command"),
         ) from None
+    put_in_use(files, accepted)
+    certificate = accepted.certificate
     print(
         _("{id} is enrolled; its certificate is good until {date}").format(
             id=files.gateway_id, date=_date(certificate)

@@ -7,7 +7,6 @@ being enrolled anew goes on sending with what it has.
 import contextlib
 import os
 import ssl
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -130,11 +129,19 @@ def _line(text: str, begin: str) -> str:
     return next((line[len(begin) :] for line in text.splitlines() if line.startswith(begin)), "")
 
 
-def install_certificate(files: IdentityFiles, pem: bytes) -> Certificate:
-    """Check a certificate and put it in use, with the key that waited for it; return what it says.
+class Accepted(NamedTuple):
+    """A certificate that was checked and may be put in use, and the key it is for."""
+
+    certificate: Certificate
+    pem: bytes
+    key: Path
+
+
+def accept_certificate(files: IdentityFiles, pem: bytes) -> Accepted:
+    """Check a certificate, changing nothing.
 
     Raises CertificateRefused when it is not for this gateway, for none of its keys, or not by the authority
-    in broker.ca_file; then nothing was changed.
+    in broker.ca_file.
     """
     if len(pem) > MAX_CERTIFICATE_BYTES:
         raise CertificateRefused(_("this is no certificate in PEM form"), _("ask the centre for it again"))
@@ -148,10 +155,14 @@ def install_certificate(files: IdentityFiles, pem: bytes) -> Certificate:
         )
     key = _matching_key(files, certificate)
     _require_authority(files, pem)
-    if key == files.waiting_key:
-        _move(key, files.key_file)
-    _put(files.cert_file, pem, PUBLIC_MODE, files.owner)
-    return certificate
+    return Accepted(certificate, pem, key)
+
+
+def put_in_use(files: IdentityFiles, accepted: Accepted) -> None:
+    """Put an accepted certificate in use, with its key; raises NoPermission, SinyalError."""
+    if accepted.key == files.waiting_key:
+        _move(accepted.key, files.key_file)
+    _put(files.cert_file, accepted.pem, PUBLIC_MODE, files.owner)
 
 
 def _matching_key(files: IdentityFiles, certificate: Certificate) -> Path:
@@ -195,11 +206,6 @@ def certificate_in_use(files: IdentityFiles) -> Certificate | None:
         return read_certificate(files.cert_file.read_bytes())
     except FileNotFoundError:
         return None
-
-
-def is_due(certificate: Certificate | None) -> bool:
-    """Return whether a certificate is to be had or renewed now, by the clock of this gateway."""
-    return certificate is None or certificate.is_due(time.time())
 
 
 def _put(path: Path, content: bytes, mode: int, owner: tuple[int, int] | None) -> None:

@@ -77,12 +77,14 @@ class Authority:
         hosts: Sequence[str] = (),
         replace: bool = False,
         renew: bool = False,
+        keep_others: bool = False,
     ) -> Signed:
         """Give the certificate of a request; the same request gets the same certificate again.
 
         kind is "gateway", "centre", "server" or "check"; whether the name may have one is the caller's to
-        check. replace: the box has a new key, and what it had before is withdrawn. renew: make a new
-        certificate although the present one is good. Raises NotSigned when another key holds the name.
+        check. replace: the box has a new key; what it had is withdrawn, or with keep_others only later,
+        when the new one is in use. renew: make a new certificate although the present one is
+        good. Raises NotSigned when another key holds the name.
         """
         name = request.common_name
         self._require_name(name, kind)
@@ -105,9 +107,16 @@ class Authority:
             signed = self._issue(request.public_key, name, kind, hosts)
         if kind == "gateway":
             write_whole(self.folder / "requests" / f"{name}.csr", request.pem)
-        if others:
+        if others and not keep_others:
             self._withdraw(others, "superseded")
         return signed
+
+    def has_other_key(self, request: SigningRequest) -> bool:
+        """Return whether a good certificate for another key has the name of a request."""
+        return any(
+            each.key_sha256 != request.key_sha256 and each.is_good(self._now())
+            for each in self.index.of(request.common_name)
+        )
 
     def sign_own(self, name: str, *, kind: str, hosts: Sequence[str] = ()) -> tuple[bytes, bytes]:
         """Return (certificate, key) as PEM of a new pair made here: a server's, or of a probe."""

@@ -43,11 +43,16 @@ def run_batch(
         try:
             files = bundle_files(site, fleet, register, authority)
             is_new = write_bundle(out / site.gateway_id, files, authority)
-            digest = _digest(out / site.gateway_id, site, files)
-            if not is_new and report.is_done(site.gateway_id, digest):
+            bundle = out / site.gateway_id
+            digest = _digest(bundle, site, files, transport.way)
+            if (
+                not is_new
+                and report.is_done(site.gateway_id, digest)
+                and transport.has(site.gateway_id, bundle)
+            ):
                 yield Progress(number, site, "same")
                 continue
-            transport.deliver(site.gateway_id, out / site.gateway_id)
+            transport.deliver(site.gateway_id, bundle)
         except (SinyalError, OSError) as error:
             failure = error if isinstance(error, SinyalError) else SinyalError(str(error))
             report.add(Entry(site.gateway_id, "failed", "", failure.what))
@@ -57,11 +62,11 @@ def run_batch(
         yield Progress(number, site, "done")
 
 
-def _digest(folder: Path, site: Site, files: dict[str, bytes]) -> str:
-    """Return what changes when there is something new to bring: the bundle, or the certificate beside it."""
+def _digest(folder: Path, site: Site, files: dict[str, bytes], way: str) -> str:
+    """Return what changes when there is something to bring: bundle, certificate beside it, or another way."""
     certificate = folder / f"{site.gateway_id}.pem"
     beside = {certificate.name: certificate.read_bytes()} if certificate.exists() else {}
-    return hashlib.sha256(hash_list({**files, **beside})).hexdigest()
+    return hashlib.sha256(hash_list({**files, **beside}) + way.encode()).hexdigest()
 
 
 def require_own_codes(sites: Sequence[Site]) -> None:

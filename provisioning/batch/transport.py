@@ -6,7 +6,7 @@ import tarfile
 from pathlib import Path
 from typing import Protocol
 
-from agent.errors import SinyalError
+from agent.errors import SinyalError, UsageMistake
 from agent.language import _
 from provisioning.whole_files import disk_faults_told, write_whole
 
@@ -18,24 +18,53 @@ class DeliveryFailed(SinyalError):
 
 
 class Transport(Protocol):
-    """Brings bundles on their way."""
+    """Brings bundles on their way; way says which way that is: a bundle that went another way goes again."""
+
+    way: str
+
+    def has(self, gateway_id: str, bundle: Path) -> bool:  # noqa: ARG002 -- not every way can look
+        """Return whether a bundle that was delivered this way is still there, as far as can be seen."""
+        return True
 
     def deliver(self, gateway_id: str, bundle: Path) -> None:
         """Bring one bundle to its box; doing it again changes nothing. Raises SinyalError."""
 
 
-class LeftInFolder:
+class LeftInFolder(Transport):
     """The bundles stay where they were made, to be carried."""
+
+    way = "folder"
 
     def deliver(self, gateway_id: str, bundle: Path) -> None:
         """Do nothing."""
 
 
-class Stick:
-    """Copies each bundle into a folder of its own on a stick; files that are the same stay."""
+class Stick(Transport):
+    """Copies each bundle into a folder of its own on a stick; files that are the same stay.
+
+    Raises UsageMistake when the folder is not there: the stick is not mounted, and what is written then
+    would stay at home.
+    """
+
+    way = "stick"
 
     def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise UsageMistake(
+                _("--stick {folder}: there is no such folder").format(folder=folder),
+                _("put the stick in, see where it is mounted (lsblk), then repeat the command"),
+            )
         self._folder = folder
+
+    def has(self, gateway_id: str, bundle: Path) -> bool:
+        """Return whether every file of the bundle is on this stick; it may be another one than last time."""
+        try:
+            return all(
+                (self._folder / gateway_id / file.name).read_bytes() == file.read_bytes()
+                for file in bundle.iterdir()
+            )
+        except OSError:
+            return False
 
     def deliver(self, gateway_id: str, bundle: Path) -> None:
         """Copy the bundle; raises NoPermission, SinyalError."""
@@ -58,12 +87,14 @@ cat "$folder"/*.csr 2>/dev/null || true
 """Run on the gateway: what it prints is its certificate request, if it has no certificate yet."""
 
 
-class Ssh:
+class Ssh(Transport):
     """Copies the bundle over SSH and runs its install.sh; where is like "root@{gateway_id}.lan".
 
     Keys and known hosts are those of the provisioner's own ssh; a password is never asked. The request of
     the box comes back into the bundle's folder.
     """
+
+    way = "ssh"
 
     def __init__(self, where: str) -> None:
         self._where = where

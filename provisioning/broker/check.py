@@ -18,6 +18,7 @@ from agent.publish.mqtt import Message
 from agent.publish.problems import LinkProblem, connect_problem
 from agent.publish.topics import ROOT
 from provisioning.broker.ears import Ears, Identity, Probe, ears, publish
+from provisioning.broker.operator_words import for_the_operator
 from provisioning.broker.render import GATEWAY_READS
 
 NEEDED_PAYLOAD_BYTES = 8192
@@ -44,23 +45,25 @@ class Outcome(NamedTuple):
 
 
 def probe_broker(probe: Probe) -> Iterator[Outcome]:
-    """Yield the outcome of each probe as it is known; raises BrokerUnreachable when there is no broker."""
-    yield _mutual_tls(probe)
+    """Yield the outcome of each probe as it is known; raises BrokerUnreachable when there is no broker.
+
+    While not even a good gateway gets in, a refusal proves nothing: what needs one is skipped, not judged.
+    """
+    entry = _mutual_tls(probe)
+    yield entry
     yield _server_certificate(probe)
-    for name, question, identity in (
-        ("no_certificate", _("a client without a certificate is refused"), None),
-        ("foreign_certificate", _("a certificate of another authority is refused"), probe.foreign),
-    ):
-        yield _refused(probe, name, question, identity)
-    if probe.revoked is None:
-        step = _("run it where the authority's folder is: --ca")
-        question = _("a withdrawn certificate is refused")
-        yield Outcome("revoked_certificate", question, "skip", _("no withdrawn certificate is at hand"), step)
-    else:
-        yield _refused(probe, "revoked_certificate", _("a withdrawn certificate is refused"), probe.revoked)
+    for name, question, ask in _REFUSALS:
+        yield ask(probe, name, question()) if entry.verdict == "pass" else _not_judged(name, question())
     yield _plain_refused(probe)
-    for ask in (_limits, _own_topics, _foreign_writes, _foreign_reads, _client_id):
-        yield _guarded(probe, ask)
+    for ask_topics, question in _QUESTIONS.items():
+        if entry.verdict == "pass":
+            yield _guarded(probe, ask_topics)
+        else:
+            yield _not_judged(ask_topics.__name__.strip("_"), question())
+
+
+def _not_judged(name: str, question: str) -> Outcome:
+    return Outcome(name, question, "skip", _("not tried: no gateway gets in yet"))
 
 
 def _guarded(probe: Probe, ask: Callable[[Probe], Outcome]) -> Outcome:
@@ -68,7 +71,8 @@ def _guarded(probe: Probe, ask: Callable[[Probe], Outcome]) -> Outcome:
     try:
         return ask(probe)
     except LinkProblem as problem:
-        return Outcome(ask.__name__.strip("_"), _QUESTIONS[ask](), "fail", problem.what, problem.next_step)
+        told = for_the_operator(problem)
+        return Outcome(ask.__name__.strip("_"), _QUESTIONS[ask](), "fail", told.what, told.next_step)
 
 
 def _mutual_tls(probe: Probe) -> Outcome:
@@ -79,9 +83,10 @@ def _mutual_tls(probe: Probe) -> Outcome:
                 "mutual_tls", question, "pass", _("connected as {name}").format(name=probe.first.name)
             )
     except LinkProblem as problem:
+        told = for_the_operator(problem)
         if problem.code in ("refused", "unreachable", "timeout", "name_not_resolved", "name_impossible"):
-            raise
-        return Outcome("mutual_tls", question, "fail", problem.what, problem.next_step)
+            raise told from None
+        return Outcome("mutual_tls", question, "fail", told.what, told.next_step)
 
 
 def _refused(probe: Probe, name: str, question: str, identity: Identity | None) -> Outcome:
@@ -99,8 +104,30 @@ def _refused(probe: Probe, name: str, question: str, identity: Identity | None) 
         # The broker may close without a word; what counts is that the good certificate got in before.
         if problem.code in ("closed_without_answer", "closed", "lost", "tls_failed", "tls_not_spoken"):
             return Outcome(name, question, "pass", _("it was not let in ({what})").format(what=problem.what))
-        return Outcome(name, question, "fail", problem.what, problem.next_step)
+        told = for_the_operator(problem)
+        return Outcome(name, question, "fail", told.what, told.next_step)
 
+
+def _no_certificate(probe: Probe, name: str, question: str) -> Outcome:
+    return _refused(probe, name, question, None)
+
+
+def _foreign_certificate(probe: Probe, name: str, question: str) -> Outcome:
+    return _refused(probe, name, question, probe.foreign)
+
+
+def _revoked_certificate(probe: Probe, name: str, question: str) -> Outcome:
+    if probe.revoked is None:
+        step = _("run it where the authority's folder is: --ca")
+        return Outcome(name, question, "skip", _("no withdrawn certificate is at hand"), step)
+    return _refused(probe, name, question, probe.revoked)
+
+
+_REFUSALS: tuple[tuple[str, Callable[[], str], Callable[[Probe, str, str], Outcome]], ...] = (
+    ("no_certificate", lambda: _("a client without a certificate is refused"), _no_certificate),
+    ("foreign_certificate", lambda: _("a certificate of another authority is refused"), _foreign_certificate),
+    ("revoked_certificate", lambda: _("a withdrawn certificate is refused"), _revoked_certificate),
+)
 
 _PLAIN_CONNECT = b"\x10\x1a\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x0dsinyal-check1"
 
@@ -132,7 +159,7 @@ def _server_certificate(probe: Probe) -> Outcome:
     try:
         days = _certificate_days_left(probe)
     except OSError as error:
-        problem = connect_problem(probe.address, error)
+        problem = for_the_operator(connect_problem(probe.address, error))
         return Outcome("server_certificate", question, "fail", problem.what, problem.next_step)
     seen = _("{n} days left").format(n=int(days))
     if days < FEWEST_DAYS:

@@ -76,7 +76,8 @@ if [ -n "$dry_run" ]; then
 fi
 
 if ! command -v sinyal >/dev/null 2>&1; then
-  for bootstrap in ./bootstrap.sh ../bootstrap.sh; do
+  # The offline bundle, unpacked beside this folder or around it.
+  for bootstrap in ../bootstrap.sh ../sinyal-*/bootstrap.sh; do
     if [ -f "$bootstrap" ]; then
       sh "$bootstrap" --offline "$(dirname "$bootstrap")"
       break
@@ -84,27 +85,31 @@ if ! command -v sinyal >/dev/null 2>&1; then
   done
 fi
 command -v sinyal >/dev/null 2>&1 || fail \
-  "program sinyal belum terpasang: pasang paketnya dulu, lalu ulangi" \
-  "sinyal is not installed: install its package first, then repeat"
+  "program sinyal belum terpasang: pasang paketnya dulu, atau taruh isi sinyal-VERSI-offline.tar.gz di samping folder ini; lalu ulangi" \
+  "sinyal is not installed: install its package, or unpack sinyal-VERSION-offline.tar.gz beside this folder; then repeat"
 
-put() { # file target
+put() { # file target mode
   cmp -s "$1" "$2" && return 0
   cp "$1" "$2.new"
-  chmod 644 "$2.new"
+  # Where the agent has a user of its own, nobody else reads what may come to hold a PIN.
+  if chgrp sinyal "$2.new" 2>/dev/null; then chmod "$3" "$2.new"; else chmod 644 "$2.new"; fi
   mv "$2.new" "$2"
   printf '%s\n' "$2"
+  changed=yes
 }
 
+changed=""
 mkdir -p "$etc/tls"
 if [ -f "$etc/sinyal.toml" ] && ! cmp -s sinyal.toml "$etc/sinyal.toml"; then
   cp "$etc/sinyal.toml" "$etc/sinyal.toml.last-good"
 fi
-put ca.pem "$etc/tls/ca.pem"
-put sinyal.toml "$etc/sinyal.toml"
+put ca.pem "$etc/tls/ca.pem" 644
+put sinyal.toml "$etc/sinyal.toml" 640
 sync
 
 if [ -f "$id.pem" ] && ! cmp -s "$id.pem" "$etc/tls/gateway.pem"; then
   # The second visit: the centre has put the certificate beside the bundle.
+  # The agent finds it by itself.
   SINYAL_CONFIG="$etc/sinyal.toml" sinyal enrol install "$id.pem"
 elif [ -f "$etc/tls/gateway.pem" ]; then
   printf 'Sertifikat sudah ada. / There is a certificate already.\n'
@@ -112,4 +117,9 @@ elif [ -f "$id.csr" ]; then
   printf 'Permintaan sudah ada: %s / the request is there already\n' "$id.csr"
 else
   SINYAL_CONFIG="$etc/sinyal.toml" sinyal enrol request "$id.csr"
+fi
+
+# bootstrap.sh starts the agent itself.
+if [ -n "$changed" ] && [ -z "${SINYAL_BOOTSTRAP:-}" ]; then
+  printf 'Langkah berikut / next step: service sinyal restart; sinyal status\n'
 fi

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 from agent import screen
 from agent.cli.main import HelpFormatter
@@ -98,17 +99,18 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help=_("one JSON document on stdout"))
 
 
-def say(line: str) -> None:
+def say(line: str, file: TextIO | None = None) -> None:
     """Print one line; on a terminal it is broken between words."""
+    file = sys.stdout if file is None else file
     # In a file or a pipe it stays one line, for whoever searches it.
     with contextlib.suppress(OSError, ValueError):
-        line = screen.broken(line, os.get_terminal_size(sys.stdout.fileno()).columns or screen.COLUMNS)
-    print(line)
+        line = screen.broken(line, os.get_terminal_size(file.fileno()).columns or screen.COLUMNS)
+    print(line, file=file)
 
 
 def note(line: str) -> None:
-    """Print one line on stderr."""
-    print(line, file=sys.stderr)
+    """Print one line on stderr, as `say` does."""
+    say(line, sys.stderr)
 
 
 def print_json(document: object) -> None:

@@ -48,13 +48,20 @@ def run(args: argparse.Namespace) -> int:
     chosen = _chosen(args, require_good(args.sites, register))
     started = time.monotonic()
     results: list[Progress] = []
-    with opened(args.ca, args.passphrase_file) as authority:
-        for progress in run_batch(
-            chosen, fleet, register, authority, out=args.out, transport=_transport(args)
-        ):
-            results.append(progress)
-            if not args.json:
-                _print_progress(progress, len(chosen))
+    transport = _transport(args)
+    try:
+        with opened(args.ca, args.passphrase_file) as authority:
+            for progress in run_batch(chosen, fleet, register, authority, out=args.out, transport=transport):
+                results.append(progress)
+                if not args.json:
+                    _print_progress(progress, len(chosen))
+    except KeyboardInterrupt:
+        note(
+            _("stopped after {n} of {all}. Next step: repeat the command: it goes on there").format(
+                n=len(results), all=len(chosen)
+            )
+        )
+        raise
     counts = Counter(progress.result for progress in results)
     if args.json:
         print_json(
@@ -119,4 +126,5 @@ def _print_progress(progress: Progress, total: int) -> None:
         screen.fit([f"{progress.number:>3}/{total}", _(RESULT_WORDS[progress.result]), place], separator="  ")
     )
     if progress.failure is not None:
-        note("        " + screen.failure_line(progress.failure, "sinyal-provision"))
+        step = progress.failure.next_step
+        note(f"        {progress.failure.what}." + (f" {_('Next step:')} {step}." if step else ""))

@@ -131,6 +131,7 @@ def _render(args: argparse.Namespace) -> int:
             at=args.at, file=CONFIG_FILE
         )
     )
+    say(_("Other brokers, and fleets beyond one machine: docs/brokers.md"))
     return 0
 
 
@@ -158,6 +159,8 @@ def _check(args: argparse.Namespace) -> int:
             "{n} probe in {s} s, {failed} failed", "{n} probes in {s} s, {failed} failed", len(outcomes)
         ).format(n=len(outcomes), s=took_s, failed=failed)
     )
+    if outcomes[0].verdict == "fail":
+        say(_("what was not tried is open: correct the first failure, then repeat the command"))
     say(_("not probed: whether acknowledged messages survive a power cut of the broker"))
     return 1 if failed else 0
 

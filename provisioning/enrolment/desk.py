@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from provisioning.authority.folder import Authority, NotSigned
+from provisioning.authority.index import Issued
 from provisioning.authority.requests import RequestRefused, SigningRequest, read_request
 from provisioning.enrolment.tokens import Tokens
 from provisioning.whole_files import only_user_of
@@ -44,29 +45,38 @@ class Desk:
         folder = self._authority.folder
         with self._lock, only_user_of(folder, wait_s=LOCK_WAIT_S):
             authority = self._authority.afresh()
+            shown = None
             if token is not None:
                 # First the token: without one nobody learns which names there are.
                 if not Tokens(folder).take(token, request.common_name, request.key_sha256):
                     raise Refused("token")
             else:
-                self._require_presented(authority, request, presented)
+                shown = self._require_presented(authority, request, presented)
             if not self._is_site(request.common_name):
                 raise Refused("request")
+            # A new key that only waits at the gateway must not cost it the old one: the answer may be lost on
+            # its way. Who shows a certificate for the new key has it in use; then the old one is withdrawn.
+            in_use = shown is None or shown.key_sha256 == request.key_sha256
+            confirms = shown is not None and in_use and authority.has_other_key(request)
             try:
-                # With a token of its own a new key takes the place of the old one.
-                signed = authority.sign(request, kind="gateway", replace=True, renew=token is None)
+                signed = authority.sign(
+                    request,
+                    kind="gateway",
+                    replace=True,
+                    renew=shown is not None and not confirms,
+                    keep_others=not in_use,
+                )
             except NotSigned:
                 raise Refused("other_key") from None
             return request.common_name, signed.pem
 
     def _require_presented(
         self, authority: Authority, request: SigningRequest, presented: Presented | None
-    ) -> None:
+    ) -> Issued:
         if presented is None:
             raise Refused("token")
-        now_ts = self._authority.now()
-        good = [each for each in authority.index.of(presented.name) if each.is_good(now_ts)]
-        if presented.name != request.common_name or not any(
-            each.kind == "gateway" and int(each.serial, 16) == int(presented.serial, 16) for each in good
-        ):
-            raise Refused("certificate")
+        for each in authority.index.of(presented.name):
+            is_it = each.kind == "gateway" and int(each.serial, 16) == int(presented.serial, 16)
+            if is_it and presented.name == request.common_name and each.is_good(authority.now()):
+                return each
+        raise Refused("certificate")

@@ -52,12 +52,19 @@ class Tokens:
 
     def _apply(self, entry: dict[str, str]) -> None:
         if entry["what"] == "made":
+            # A new token ends the one before it, unless that was used: its answer may still be asked again.
+            for digest, token in list(self._known.items()):
+                if token.gateway_id == entry["gateway_id"] and not token.key_sha256:
+                    del self._known[digest]
             self._known[entry["sha256"]] = Token(entry["gateway_id"], float(entry["ends_ts"]))
         else:
             self._known[entry["sha256"]].key_sha256 = entry["key_sha256"]
 
     def make(self, gateway_id: str, life_s: float = LIFE_S) -> str:
-        """Return a new token, in groups of a few signs; it is kept nowhere and cannot be shown again."""
+        """Return a new token, in groups of a few signs; it is kept nowhere and cannot be shown again.
+
+        An older token of the same gateway that was not used yet is good no more.
+        """
         token = base64.b32encode(secrets.token_bytes(TOKEN_BYTES)).decode().rstrip("=")[:TOKEN_SIGNS]
         self._append(
             {

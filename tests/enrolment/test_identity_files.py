@@ -12,9 +12,10 @@ import pytest
 from agent.enrolment.identity_files import (
     CertificateRefused,
     IdentityFiles,
+    accept_certificate,
     certificate_in_use,
-    install_certificate,
     make_request,
+    put_in_use,
 )
 from agent.enrolment.openssl import OpensslMissing
 from agent.errors import NoPermission
@@ -45,6 +46,10 @@ def files(tmp_path: Path, authority: Authority) -> IdentityFiles:
 
 def sign(authority: Authority, request: bytes) -> bytes:
     return authority.sign(read_request(request), kind="gateway", replace=True).pem
+
+
+def install_certificate(files: IdentityFiles, pem: bytes) -> None:
+    put_in_use(files, accept_certificate(files, pem))
 
 
 def test_the_request_is_for_a_new_private_key_that_stays(files: IdentityFiles) -> None:
@@ -162,7 +167,6 @@ def gateway(folder: Path, *arguments: str, given: str = "") -> "subprocess.Compl
 
 
 def test_the_command_enrols_and_writes_down_the_board(tmp_path: Path, authority: Authority) -> None:
-    (tmp_path / "state").mkdir()
     (tmp_path / "sinyal.toml").write_text(
         '[gateway]\nid = "gw-c"\n[paths]\nstate = "state"\nruntime = "run"\n[broker]\nhost = "localhost"\n'
         'tls = true\nca_file = "ca.pem"\ncert_file = "gateway.pem"\nkey_file = "gateway.key"\n'
@@ -174,6 +178,10 @@ def test_the_command_enrols_and_writes_down_the_board(tmp_path: Path, authority:
 
     assert gateway(tmp_path, "enrol", "request").returncode == 0
     pem = sign(authority, (tmp_path / "gw-c.csr").read_bytes())
+    too_early = gateway(tmp_path, "enrol", "install", "-", given=pem.decode())
+    assert "state is not there" in too_early.stderr
+    assert not (tmp_path / "gateway.pem").exists(), "a certificate whose board is not written down"
+    (tmp_path / "state").mkdir()
     done = gateway(tmp_path, "enrol", "install", "-", given=pem.decode())
 
     assert done.returncode == 0, done.stderr

@@ -3,12 +3,14 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from provisioning.packaging.release_tree import PROJECT
 from provisioning.packaging.reproducible import write_hash_list, write_tar_gz
+from tests.provisioning.conftest import Run
 
 SCRIPT = PROJECT / "provisioning" / "bootstrap.sh"
 
@@ -94,8 +96,11 @@ def bundle(tmp_path: Path) -> Path:
 def gateway(tmp_path: Path) -> Path:
     folder = tmp_path / "gw-7"
     folder.mkdir()
-    (folder / "sinyal.toml").write_text('[gateway]\nid = "gw-7"\n')
-    (folder / "ca.crt").write_text("certificate")
+    (folder / "install.sh").write_text(
+        "set -eu\n"
+        '[ "${3:-}" = --dry-run ] && { echo "would be gw-7"; exit 0; }\n'
+        'mkdir -p "$2"; echo gw-7 >"$2/sinyal.toml"; echo request >"$(dirname "$0")/gw-7.csr"\n'
+    )
     return folder
 
 
@@ -109,8 +114,7 @@ def test_debian_is_set_up_from_a_stick_and_a_second_run_changes_nothing(
     assert first.returncode == 0, first.stderr
     assert machine.called()[0] == f"dpkg -i {bundle}/sinyal_0.1.0_all.deb"
     assert "systemctl restart sinyal.service" in machine.called()
-    assert (machine.root / "etc/sinyal/sinyal.toml").read_text() == (gateway / "sinyal.toml").read_text()
-    assert (machine.root / "etc/sinyal/sinyal.toml").stat().st_mode & 0o777 == 0o640
+    assert (machine.root / "etc/sinyal/sinyal.toml").read_text() == "gw-7\n"
 
     machine.is_installed("0.1.0")
     machine.calls.unlink()
@@ -118,7 +122,6 @@ def test_debian_is_set_up_from_a_stick_and_a_second_run_changes_nothing(
 
     assert again.returncode == 0
     assert "installed already" in again.stdout
-    assert "wrote" not in again.stdout
     assert machine.called() == ["systemctl enable --quiet sinyal.service", "systemctl start sinyal.service"]
 
 
@@ -138,7 +141,7 @@ def test_openwrt_is_set_up_from_a_packed_bundle(
     assert "init.d restart" in others
     # The package comes switched off.
     assert others.index("uci commit sinyal") < others.index("init.d restart")
-    assert (machine.root / "etc/sinyal/ca.crt").exists()
+    assert (machine.root / "etc/sinyal/sinyal.toml").exists()
 
 
 def test_a_dry_run_tells_everything_and_does_nothing(
@@ -149,29 +152,63 @@ def test_a_dry_run_tells_everything_and_does_nothing(
     told = machine.bootstrap("--dry-run", "--offline", bundle, "--gateway", gateway)
 
     assert told.returncode == 0
-    for part in ("would run: dpkg -i", "would write", "would run: systemctl", "nothing was changed"):
+    for part in ("would run: dpkg -i", "would be gw-7", "would run: systemctl", "nothing was changed"):
         assert part in told.stdout
     assert machine.called() == []
     assert not (machine.root / "etc/sinyal").exists()
 
 
-def test_a_tampered_bundle_or_configuration_is_refused(
+def test_a_tampered_bundle_and_a_folder_that_is_no_gateways_are_refused(
     tmp_path: Path, shell: list[str], bundle: Path, gateway: Path
 ) -> None:
     machine = Machine(tmp_path, shell, "debian")
-    write_hash_list(gateway)
-    (gateway / "sinyal.toml").write_text("[gateway]\n")
+    (gateway / "install.sh").unlink()
     refused_gateway = machine.bootstrap("--offline", bundle, "--gateway", gateway)
     (bundle / "sinyal_0.1.0_all.deb").write_text("something else")
     machine.calls.unlink()
 
     refused = machine.bootstrap("--offline", bundle)
 
-    assert (refused.returncode, refused_gateway.returncode) == (1, 1)
+    assert (refused.returncode, refused_gateway.returncode) == (1, 2)
     assert "tampered" in refused.stderr
-    assert "tampered" in refused_gateway.stderr
+    assert "no bundle of a gateway" in refused_gateway.stderr
     assert machine.called() == []
-    assert not (machine.root / "etc/sinyal/sinyal.toml").exists()
+
+
+def test_a_gateways_bundle_and_the_programs_bundle_find_each_other(
+    tmp_path: Path, shell: list[str], bundle: Path, province: Path, provision: Run
+) -> None:
+    """Either script may be started: bootstrap.sh with the gateway's folder, or install.sh."""
+    new = ("gateway", "new", "gw-a", "--broker", "broker.example", "--passphrase-file", "pw")
+    assert provision(*new, "--out", str(bundle.parent)).returncode == 0
+    gateway = bundle.parent / "gw-a"
+    agent = f'PYTHONPATH={PROJECT} exec {sys.executable} -m agent "$@"'
+    machine = Machine(tmp_path, shell, "debian")
+    # dpkg "installs" the program.
+    machine._program(tmp_path / "agent", agent)
+    machine._program(
+        tmp_path / "bin/dpkg", f'echo "dpkg $*" >>{machine.calls}; cp {tmp_path}/agent {tmp_path}/bin/sinyal'
+    )
+
+    done = machine.bootstrap("--etc", machine.root / "etc/sinyal", script=gateway / "install.sh")
+
+    assert done.returncode == 0, done.stderr
+    assert "service sinyal restart" in done.stdout
+    assert any(call.startswith("dpkg -i ") for call in machine.called())
+    request = (gateway / "gw-a.csr").read_bytes()
+    assert (machine.root / "etc/sinyal/sinyal.toml").stat().st_mode & 0o777 == 0o640
+
+    machine.is_installed("0.1.0")
+    machine.calls.unlink()
+    again = machine.bootstrap("--gateway", gateway, script=bundle / "bootstrap.sh")
+
+    assert again.returncode == 0, again.stderr
+    assert "next step: service" not in again.stdout
+    assert (gateway / "gw-a.csr").read_bytes() == request
+    assert machine.called() == [
+        "systemctl enable --quiet sinyal.service",
+        "systemctl start sinyal.service",
+    ]
 
 
 def test_a_gateway_that_holds_a_key_takes_only_signed_bundles(
@@ -217,15 +254,9 @@ def test_a_bundle_of_the_centre_installs_itself_and_its_request_comes_back(
     home = tmp_path / "home"
     home.mkdir()
     machine._program(tmp_path / "bin/ssh", f'export HOME={home}; exec {" ".join(shell)} -c "$2"')
-    machine._program(
-        gateway / "install.sh",
-        f'echo "install.sh $*" >>{machine.calls}; cd "$(dirname "$0")"; echo request >gw-7.csr',
-    )
-
     done = machine.bootstrap("--to", "pi@192.0.2.7", "--offline", bundle, "--gateway", gateway)
 
     assert done.returncode == 0, done.stderr
-    assert f"install.sh --etc {machine.root}/etc/sinyal" in machine.called()
     assert (gateway / "gw-7.csr").read_text() == "request\n"
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.errors import ConfigMistake, SinyalError, UsageMistake
+from agent.errors import ConfigMistake, UsageMistake
 from provisioning.authority.folder import Authority, create
 from provisioning.batch.report import Report
 from provisioning.batch.run import require_own_codes, run_batch
-from provisioning.batch.transport import DeliveryFailed, LeftInFolder, Ssh, Stick
+from provisioning.batch.transport import DeliveryFailed, LeftInFolder, Ssh, Stick, Transport
 from provisioning.bundle.folder import Fleet, bundle_files, write_bundle
 from provisioning.bundle.label import label_code
 from provisioning.bundle.seal import BundleTampered, check_bundle
@@ -253,10 +253,11 @@ def test_a_retired_gateway_is_withdrawn_and_gets_no_bundle(
     assert provision("ca", "sign", "gw-a.csr", "--passphrase-file", "pw").returncode == 1
 
 
-class FakeTransport:
+class FakeTransport(Transport):
     """Keeps what it was given; fails for some gateways as often as told."""
 
-    def __init__(self, failures: dict[str, int] | None = None) -> None:
+    def __init__(self, failures: dict[str, int] | None = None, way: str = "fake") -> None:
+        self.way = way
         self.delivered: list[str] = []
         self._failures = failures or {}
 
@@ -324,14 +325,40 @@ def test_two_labels_of_one_code_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
         require_own_codes(many(2))
 
 
+def test_what_went_one_way_goes_another_way_too(authority: Authority, tmp_path: Path) -> None:
+    """An empty stick that is called done is found out in the village."""
+    sites, register, out = many(2), load_register(()), tmp_path / "out"
+    ids = [site.gateway_id for site in sites]
+    sticks = [tmp_path / "stick", tmp_path / "another"]
+    for stick in sticks:
+        stick.mkdir()
+    ways: list[Transport] = [LeftInFolder(), FakeTransport(way="ssh"), *map(Stick, sticks)]
+    for transport in ways:
+        results = [
+            [
+                each.result
+                for each in run_batch(sites, FLEET, register, authority, out=out, transport=transport)
+            ]
+            for _time in range(2)
+        ]
+        assert results == [["done", "done"], ["same", "same"]]
+    assert [sorted(file.name for file in stick.iterdir()) for stick in sticks] == [sorted(ids)] * 2
+    (sticks[1] / ids[0] / "ca.pem").write_bytes(b"damaged")
+    again = run_batch(sites, FLEET, register, authority, out=out, transport=Stick(sticks[1]))
+    assert [each.result for each in again] == ["done", "same"]
+
+
 def test_a_stick_gets_each_bundle(bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageMistake, match="no such folder"):
+        Stick(tmp_path / "stick")
+    (tmp_path / "stick").mkdir()
     stick = Stick(tmp_path / "stick")
     stick.deliver("gw-a", bundle)
     stick.deliver("gw-a", bundle)
     assert (tmp_path / "stick/gw-a/SHA256SUMS.sig").read_bytes() == (bundle / "SHA256SUMS.sig").read_bytes()
     (tmp_path / "file").write_text("")
-    with pytest.raises(SinyalError):
-        Stick(tmp_path / "file").deliver("gw-a", bundle)
+    with pytest.raises(UsageMistake):
+        Stick(tmp_path / "file")
     LeftInFolder().deliver("gw-a", bundle)
 
 
@@ -367,10 +394,11 @@ def test_batch_shows_progress_and_ends_with_1_when_a_box_failed(province: Path, 
     assert "2/2" in done.stdout
     assert "2 done, 0 as they were, 0 failed" in done.stdout
     assert json.loads(provision(*batch, "--json").stdout)["same"] == 2
-    (province / "stick").write_text("")
-    failed = provision(*batch, "--stick", "stick", "--out", "other")
+    (province / "stick/gw-a").mkdir(parents=True)
+    (province / "stick/gw-a/ca.pem").mkdir()
+    failed = provision(*batch, "--stick", "stick")
     assert failed.returncode == 1
-    assert "2 failed" in failed.stdout
+    assert "1 done, 0 as they were, 1 failed" in failed.stdout
 
 
 def test_nothing_secret_is_shown_stored_or_carried(

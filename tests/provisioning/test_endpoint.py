@@ -107,6 +107,37 @@ def test_a_certificate_in_use_renews_itself_until_it_is_withdrawn(
         send(endpoint, authority, request, **own)
 
 
+def test_a_new_key_costs_the_old_one_only_when_it_is_in_use(
+    endpoint: Endpoint, authority: Authority, tmp_path: Path
+) -> None:
+    old, new = new_key(), new_key()
+    token = plain_token(Tokens(authority.folder).make("gw-a"))
+    own = pair(tmp_path, send(endpoint, authority, request_pem("gw-a", old), token=token), old)
+    request = request_pem("gw-a", new)
+
+    def withdrawn() -> list[bool]:
+        return [bool(each.revoked_ts) for each in authority.afresh().index.of("gw-a")]
+
+    for _lost_answer in range(2):
+        pem = send(endpoint, authority, request, **own)
+    assert withdrawn() == [False, False, False]
+
+    own = pair(tmp_path, pem, new)
+    assert send(endpoint, authority, request, **own) == pem
+    assert withdrawn() == [True, False, False]
+
+
+def test_a_new_token_ends_the_one_that_was_not_used(authority: Authority) -> None:
+    used, lost, fresh = (Tokens(authority.folder).make("gw-a") for _number in range(3))
+    other = Tokens(authority.folder).make("gw-b")
+    assert not Tokens(authority.folder).take(lost, "gw-a", "k")
+    assert Tokens(authority.folder).take(fresh, "gw-a", "k")
+    assert not Tokens(authority.folder).take(used, "gw-a", "k")
+    Tokens(authority.folder).make("gw-a")
+    assert Tokens(authority.folder).take(fresh, "gw-a", "k"), "its answer may have been lost"
+    assert Tokens(authority.folder).take(other, "gw-b", "k")
+
+
 def test_guessing_is_stopped_and_the_log_holds_no_token(
     endpoint: Endpoint, authority: Authority, said: list[tuple[str, str, str]]
 ) -> None:
