@@ -9,7 +9,7 @@ from typing import Any
 
 from agent import screen
 from agent.cli.link_answer import answer, loaded, never_ran
-from agent.cli.terminal_width import terminal_width, wrapped
+from agent.cli.wrapping import wrapped
 from agent.errors import UsageMistake
 from agent.language import _
 from agent.link.availability import Month, month_at, month_of
@@ -71,7 +71,7 @@ def _look(connection: sqlite3.Connection, correct: Any, month: Month) -> dict[st
 
 
 def _print(found: dict[str, Any]) -> None:
-    columns = terminal_width()
+    columns = screen.columns()
     print(
         "\n".join(
             wrapped(_("Availability in {month} (calendar of WIB)").format(month=found["month"]), columns)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent import screen
-from agent.cli.terminal_width import beside, terminal_width
+from agent.cli.wrapping import beside
 from agent.language import N_, _
 from agent.pipeline.budget_client import budget_document_now
 
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         lines = _lines(document)
         width = max(len(label) for label, _text in lines)
         for label, text in lines:
-            print("\n".join(beside(label, width + 1, text, terminal_width())))
+            print("\n".join(beside(label, width + 1, text, screen.columns())))
     return 0 if document["stage"] == "all" else 1
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from agent import screen
 from agent.cli.buffer_source import buffer_source
-from agent.cli.terminal_width import beside, terminal_width
+from agent.cli.wrapping import beside
 from agent.config.toml_text import one_line
 from agent.language import _
 
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(stats, ensure_ascii=False))
         return 0
     for label, text in _lines(stats):
-        print("\n".join(beside(label, LABEL_WIDTH, text, terminal_width())))
+        print("\n".join(beside(label, LABEL_WIDTH, text, screen.columns())))
     return 0
 
 

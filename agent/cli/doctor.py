@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from agent import __version__
+from agent import __version__, screen
 from agent.cli.modem_line import add_port, open_modem
-from agent.cli.terminal_width import beside, terminal_width, wrapped
+from agent.cli.wrapping import beside, wrapped
 from agent.config.load import DEFAULT_CONFIG_FILE, LoadedConfig, build_what_is_right, config_path
 from agent.doctor.finding import Finding
 from agent.doctor.gather import Modem, Settings, gather
@@ -151,7 +151,7 @@ def document(findings: Findings, settings: Settings) -> dict[str, Any]:
 
 
 def _screen(findings: Findings, settings: Settings, *, everything: bool) -> Iterator[str]:
-    gateway, width = settings.config.gateway, terminal_width()
+    gateway, width = settings.config.gateway, screen.columns()
     title = (f"Sinyal {__version__}", gateway.id, gateway.site_name, gateway.kode_desa)
     yield from wrapped(" · ".join(_printable(part) for part in title if part), width)
     trouble = first_trouble(findings)

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from agent import screen
-from agent.cli.terminal_width import beside, terminal_width
+from agent.cli.wrapping import beside
 from agent.enrolment.board import Standing, board_serial, standing, write_enrolled
 from agent.enrolment.identity_files import (
     Certificate,
@@ -219,7 +219,7 @@ def _show(args: argparse.Namespace, files: IdentityFiles, state: Path) -> int:
     ]
     width = max(len(label) for label, _text in rows)
     for label, text in rows:
-        print("\n".join(beside(label, width + 2, text, terminal_width())))
+        print("\n".join(beside(label, width + 2, text, screen.columns())))
     return 0 if fine else 1
 
 

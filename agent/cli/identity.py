@@ -10,7 +10,7 @@ from typing import Any
 from agent import __version__, screen
 from agent.cli.modem_line import add_port, configured, open_modem
 from agent.cli.modem_read import KEPT, masked
-from agent.cli.terminal_width import beside, terminal_width, wrapped
+from agent.cli.wrapping import beside, wrapped
 from agent.enrolment.board import read_enrolled, standing
 from agent.errors import SinyalError
 from agent.language import N_, _
@@ -142,7 +142,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
         (_("Phone number"), sim.get("phone")),
     ]
     yield screen.fit((f"Sinyal {document['version']}",))
-    width = terminal_width()
+    width = screen.columns()
     for label, text in rows:
         yield from beside(label, LABEL_COLUMNS, text or "-", width)
     for problem in document["problems"]:

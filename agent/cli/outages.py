@@ -10,7 +10,7 @@ from typing import Any
 from agent import screen
 from agent.cli.cause_words import cause_words
 from agent.cli.link_answer import answer, loaded, never_ran
-from agent.cli.terminal_width import beside, terminal_width, wrapped
+from agent.cli.wrapping import beside, wrapped
 from agent.errors import UsageMistake
 from agent.language import _
 from agent.link.causes import next_step_of, sentence_of
@@ -94,7 +94,7 @@ def _print(found: list[dict[str, Any]], *, is_bounded: bool) -> None:
         print(
             _("The newest {shown} of {count}; all: --from 2026-01-01").format(shown=SHOWN, count=len(found))
         )
-    width = terminal_width()
+    width = screen.columns()
     for one in shown:
         heading = " · ".join(part for part in (_when(one), _length(one), cause_words(one)) if part)
         print("\n".join([*wrapped(heading, width), *beside("", 2, _sentence(one), width)]))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli.terminal_width import beside, wrapped
+from agent.cli.wrapping import beside, wrapped
 from tests.doctor.box import Box
 from tests.support.terminal import OpenTerminal, sinyal_at
 

@@ -1,20 +1,6 @@
 """Lines that fit the terminal on which they are shown, a phone's too: broken between words, never cut."""
 
-import os
-import sys
 import textwrap
-
-from agent import screen
-
-NARROWEST = 30
-
-
-def terminal_width() -> int:
-    """Return how many columns there are on stdout: up to 80, and 80 for a file or a pipe."""
-    if not sys.stdout.isatty():
-        return screen.COLUMNS
-    columns = os.get_terminal_size(sys.stdout.fileno()).columns or screen.COLUMNS
-    return max(NARROWEST, min(columns, screen.COLUMNS))
 
 
 def wrapped(text: str, width: int, more_indent: str = "") -> list[str]:
