@@ -9,3 +9,6 @@ go wrong, `upgrade` adds the columns of a newer catalogue. A file that was damag
 slices, `room` tells what they take of the disk, `untouched` opens a file that no daemon owns, `peek` looks
 into it for the status.
 """
+
+DATABASE_NAME = "sinyal.db"
+"""Its name in the folder paths.state."""

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from agent.buffer import DATABASE_NAME
 from agent.buffer.history import (
     START,
     Cursor,
@@ -28,8 +29,6 @@ from agent.errors import ConfigMistake, NoPermission, SinyalError, StoreUnusable
 from agent.language import _
 from agent.pipeline.control_client import DaemonSilent, ask_daemon
 from agent.pipeline.snapshot import daemon_runs
-
-DATABASE_NAME = "sinyal.db"
 
 PAGE_ROWS = 500
 

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from agent.buffer import DATABASE_NAME
 from agent.config.load import LoadedConfig
 from agent.errors import NoPermission, SinyalError
 from agent.language import _
 from agent.link.tables import Correct
 from agent.pipeline.snapshot import daemon_runs
-
-DATABASE_NAME = "sinyal.db"
 
 Answer = TypeVar("Answer")
 

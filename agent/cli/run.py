@@ -16,6 +16,6 @@ def run(args: argparse.Namespace) -> int:
 
     hand_over(loaded.values, loaded.path, ["sinyal", *sys.argv[1:]])
     # This platform cannot begin anew: it goes on as it is.
-    from agent.pipeline.daemon import run_daemon
+    from agent.pipeline.start import run_daemon
 
     return run_daemon(loaded.config, file=loaded.path)

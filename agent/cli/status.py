@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agent import __version__, screen
+from agent.buffer import DATABASE_NAME
 from agent.cli.status_lines import (
     MAX_LINES,
     MAX_TEXT_LINES,
@@ -26,8 +27,6 @@ from agent.config.keys import DEFAULTS
 from agent.errors import ConfigMistake
 from agent.language import _
 from agent.pipeline.snapshot import daemon_runs, read_snapshot
-
-DATABASE_NAME = "sinyal.db"
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "power": ("mains_present", "battery_v", "battery_pct", "undervoltage"),

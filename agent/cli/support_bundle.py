@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from agent import __version__, screen
+from agent.buffer import DATABASE_NAME
 from agent.buffer.event_log import newest_events
 from agent.buffer.history import Selection
 from agent.buffer.untouched import opened_untouched
@@ -199,7 +200,7 @@ def _events(loaded: LoadedConfig) -> list[dict[str, Any]]:
     if daemon_runs(loaded.values["paths.runtime"]):
         told: list[dict[str, Any]] = ask_daemon(loaded.values["paths.runtime"], "buffer_events")["events"]
         return told
-    with opened_untouched(loaded.values["paths.state"] / "sinyal.db") as connection:
+    with opened_untouched(loaded.values["paths.state"] / DATABASE_NAME) as connection:
         return newest_events(connection, EVENTS)
 
 

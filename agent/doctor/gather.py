@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from agent.buffer import DATABASE_NAME
 from agent.buffer.history import Selection, overview, read_page
 from agent.buffer.untouched import check, opened_untouched
 from agent.collectors.clock import AGENT_BIRTH_TS, ClockCollector
@@ -26,11 +27,12 @@ from agent.errors import NoPermission, SinyalError
 from agent.language import _, system_reason
 from agent.link.checks import fetch_is_redirected, has_address, page_check
 from agent.link.probe import NO_ADDRESS, Outcome, probe
+from agent.modem.memory import MEMORY_NAME
 from agent.modem.port import OWN_PROGRAM, holders
 from agent.pipeline.control_client import ask_daemon
-from agent.pipeline.daemon import DATABASE_NAME, MODEM_MEMORY_NAME, newest_file_ts
 from agent.pipeline.link_watch import targets_of
 from agent.pipeline.snapshot import daemon_runs, read_snapshot
+from agent.pipeline.true_clock import newest_file_ts
 from agent.publish.certificate import Certificate, read_certificate
 from agent.uplink_socket import look_up
 
@@ -189,7 +191,7 @@ def _write_trial(state: Path) -> int:
 
 def look_at_modem(config: Config, modem: Modem) -> ModemSeen:
     """Return a reading of the modem."""
-    memory = config.paths.state / MODEM_MEMORY_NAME
+    memory = config.paths.state / MEMORY_NAME
     ever_seen = config.modem.port != "auto" or memory.exists()
     try:
         answer = modem.read()

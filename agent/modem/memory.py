@@ -15,6 +15,9 @@ from agent.language import _
 
 log = logging.getLogger("sinyal.modem")
 
+MEMORY_NAME = "modem.json"
+"""Its name in the folder paths.state."""
+
 MAX_MODEMS = 16
 """Models with a firmware that are remembered; the oldest goes first."""
 

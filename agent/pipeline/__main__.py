@@ -8,8 +8,8 @@ import agent.pipeline.a_lean_start  # noqa: F401 -- before sqlite3 is loaded by 
 from agent.config.model import config_of
 from agent.errors import SinyalError
 from agent.language import leave_catalogues_on_disk, use_language
-from agent.pipeline.daemon import run_daemon
 from agent.pipeline.handover import take_over
+from agent.pipeline.start import run_daemon
 
 
 def main(arguments: list[str]) -> int:

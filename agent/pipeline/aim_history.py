@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent.aim.sessions import checked_session, keep, kept_sessions
+from agent.buffer import DATABASE_NAME
 from agent.config.model import Config
 from agent.pipeline.aim_control import SESSIONS_AN_ANSWER, beginning_of
-from agent.pipeline.budget_client import DATABASE_NAME, open_store
+from agent.pipeline.budget_client import open_store
 from agent.pipeline.control_client import ask_daemon
 from agent.pipeline.link_history import left_behind
 from agent.pipeline.snapshot import daemon_runs

@@ -18,6 +18,7 @@ from agent.budget.desk import Desk
 from agent.budget.ledger import Ledger, month_state
 from agent.budget.limits import limits_of
 from agent.budget.report import budget_document
+from agent.buffer import DATABASE_NAME
 from agent.buffer.store import Store
 from agent.buffer.untouched import opened_untouched
 from agent.collectors.clock import AGENT_BIRTH_TS
@@ -28,8 +29,6 @@ from agent.language import _
 from agent.pipeline.budget_control import budget_answerers
 from agent.pipeline.control_client import ask_daemon
 from agent.pipeline.snapshot import daemon_runs
-
-DATABASE_NAME = "sinyal.db"
 
 Answer = TypeVar("Answer")
 

@@ -5,18 +5,17 @@ the connection to the broker (forwarder); this one waits for a signal and notice
 """
 
 import contextlib
-import ctypes
 import logging
 import os
 import sqlite3
-import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from agent import __version__
+from agent.buffer import DATABASE_NAME
 from agent.buffer.keeper import Keeper
 from agent.collectors.clients import ClientsCollector
 from agent.collectors.clock import AGENT_BIRTH_TS, ClockCollector, raise_to_floor
@@ -26,16 +25,17 @@ from agent.collectors.uplink import UplinkCollector
 from agent.config.model import Config
 from agent.contract.catalogue import Row, catalogue
 from agent.enrolment.board import ROOT, standing
-from agent.errors import ConfigMistake, NoPermission, SinyalError, StoreUnusable
+from agent.errors import StoreUnusable
 from agent.language import _
 from agent.link.tables import Correct
-from agent.modem.network_time import LATEST_AFTER_FLOOR_S
+from agent.modem.memory import MEMORY_NAME
 from agent.modem.poll import ModemPoller
 from agent.pipeline.agent_reading import AgentCollector
 from agent.pipeline.aim_control import aim_answerers
 from agent.pipeline.box import Box
 from agent.pipeline.buffer_control import buffer_answerers
 from agent.pipeline.control import ControlServer
+from agent.pipeline.heap import give_back_memory
 from agent.pipeline.link_control import link_answerers
 from agent.pipeline.link_watch import LinkWatch, corrector
 from agent.pipeline.looking_back import LookingBack
@@ -46,21 +46,17 @@ from agent.pipeline.power_watch import PowerWatch
 from agent.pipeline.recovering import Recovering, run_program
 from agent.pipeline.sampler import Sampler
 from agent.pipeline.sending_control import Pause, Shown, sending_answerers
-from agent.pipeline.snapshot import DaemonLock, shown_link, shown_queue, write_snapshot
-from agent.pipeline.state_lock import StateLock
+from agent.pipeline.snapshot import shown_link, shown_queue, write_snapshot
 from agent.pipeline.steady_forwarder import SteadyForwarder
 from agent.pipeline.stop_signal import StopSignal
 from agent.pipeline.system_events import SystemEvents
 from agent.pipeline.technician import Technician
-from agent.pipeline.true_clock import TrueClock
+from agent.pipeline.true_clock import TrueClock, newest_file_ts
 from agent.pipeline.watchdog import Watchdog, put_off_alarm, systemd_of_process
 from agent.publish.forwarder import OVER_BUDGET, Forwarder
 from agent.publish.problems import CLONED_BOARD, LinkProblem
 
 log = logging.getLogger("sinyal")
-
-DATABASE_NAME = "sinyal.db"
-MODEM_MEMORY_NAME = "modem.json"
 
 LOOK_AFTER_S = 5.0
 """How often the threads are looked after, and a database that could not be opened is tried again."""
@@ -86,9 +82,6 @@ MODEM_LOOKS_S = (0.0, 5.0, 15.0)
 CLOCK_LOOKS_S = (0.0, 5.0, 20.0)
 """Pauses before each look at a clock that was set: the kernel may call it synchronised a little later."""
 
-_M_MMAP_THRESHOLD = -3
-_M_ARENA_MAX = -8  # both: mallopt(3)
-
 
 class Daemon:
     """A running gateway, wired from its configuration; board_root is the folder where the board shows itself.
@@ -109,7 +102,7 @@ class Daemon:
             keep_days=config.buffer.keep_days,
             event_stored=lambda: self._forwarder.wake(urgent=True),
         )
-        self._modem_memory = state / MODEM_MEMORY_NAME
+        self._modem_memory = state / MEMORY_NAME
         self._modem = ModemPoller(
             config.modem.port, sim_pin=config.modem.sim_pin, memory_file=self._modem_memory
         )
@@ -289,7 +282,7 @@ class Daemon:
             if not self._watchdog.all_well():
                 code = 1
                 break
-            _give_back_memory()
+            give_back_memory()
             if not self._forwarding:
                 self._open_database()
             else:
@@ -529,102 +522,3 @@ class Daemon:
             self._measuring.close()
         self._show("low_battery" if then_rests else "stopped")
         self._keeper.close()
-
-
-def run_daemon(config: Config, *, file: Path) -> int:
-    """Run the agent until it is told to stop; return the exit code. file is where `config` came from.
-
-    Raises ConfigMistake without a gateway id, NoPermission when a folder cannot be made or written, and
-    SinyalError when another agent already runs in these folders.
-    """
-    if not config.gateway.id:
-        raise ConfigMistake(
-            _("{file}: gateway.id is empty; the agent must know which gateway it is").format(file=file),
-            _("sinyal config set gateway.id NAME"),
-        )
-    # A disk that hangs may hold us before there is anything to watch.
-    put_off_alarm()
-    _make_folder(config.paths.state, may_be_read_only=True)
-    _make_folder(config.paths.runtime)
-    _keep_one_arena()
-    _log_to_stderr()
-    stop = StopSignal()
-    lock, state_lock = DaemonLock(config.paths.runtime), StateLock(config.paths.state)
-    lock.take()
-    try:
-        state_lock.take()
-        log.info(
-            _("sinyal {version} starts for gateway {id}").format(version=__version__, id=config.gateway.id)
-        )
-        daemon = Daemon(config, file, stop)
-        code = daemon.run()
-    finally:
-        state_lock.release()
-        lock.release()
-    daemon.rest_until_power()
-    return code
-
-
-def newest_file_ts(files: Iterable[Path | None]) -> int:
-    """Return when the newest of these files was written (UTC seconds, no far future), 0 without any."""
-    written = [0]
-    for file in files:
-        with contextlib.suppress(OSError):
-            if file is not None:
-                written.append(int(file.stat().st_mtime))
-    return max(ts for ts in written if ts <= AGENT_BIRTH_TS + LATEST_AFTER_FLOOR_S)
-
-
-def _make_folder(folder: Path, *, may_be_read_only: bool = False) -> None:
-    """Make a folder; one on a disk that became read-only does for the time being if may_be_read_only."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except PermissionError:
-        raise NoPermission(
-            _("no permission to make the folder {folder}").format(folder=folder),
-            _("run as the user sinyal or with sudo, or move paths.state and paths.runtime"),
-        ) from None
-    except OSError as error:
-        raise SinyalError(
-            _("the folder {folder} cannot be made: {reason}").format(folder=folder, reason=error.strerror),
-            _("check the disk, or move paths.state and paths.runtime"),
-        ) from None
-    if may_be_read_only and os.statvfs(folder).f_flag & os.ST_RDONLY:
-        return
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise NoPermission(
-            _("no permission to write in {folder}").format(folder=folder),
-            _("run as the user sinyal or with sudo"),
-        )
-
-
-def _keep_one_arena() -> None:
-    # glibc gives each thread a heap of its own, which a small board cannot spare; musl has no mallopt.
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_ARENA_MAX, 1)
-        mallopt(_M_MMAP_THRESHOLD, 64 * 1024)
-
-
-def _give_back_memory() -> None:
-    # glibc keeps what a TLS handshake or a backlog has freed, some 0.7 MB; musl gives it back by itself.
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    # Under systemd and procd the log has its own time; elsewhere UTC is written out.
-    stamped = "JOURNAL_STREAM" not in os.environ
-    formatter = logging.Formatter(
-        "%(asctime)s %(levelname)s %(name)s: %(message)s"
-        if stamped
-        else "%(levelname)s %(name)s: %(message)s",
-        "%Y-%m-%dT%H:%M:%SZ",
-    )
-    formatter.converter = time.gmtime
-    handler.setFormatter(formatter)
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)

@@ -8,10 +8,12 @@ The system clock is never set here, but for the floor at the start (collectors.c
 of it is noticed against the clock of the boot, reported as an event, and changes nothing else.
 """
 
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Protocol
 
 from agent.buffer.true_time import RANKS, SAME_S, is_trusted
@@ -187,3 +189,13 @@ class TrueClock:
             _("the system clock stepped by {step} s; readings keep their order").format(step=round(step_s, 1))
         )
         self._store.note_event("clock", "stepped", {"step_s": round(step_s, 1)}, quality=quality)
+
+
+def newest_file_ts(files: Iterable[Path | None]) -> int:
+    """Return when the newest of these files was written (UTC seconds, no far future), 0 without any."""
+    written = [0]
+    for file in files:
+        with contextlib.suppress(OSError):
+            if file is not None:
+                written.append(int(file.stat().st_mtime))
+    return max(ts for ts in written if ts <= AGENT_BIRTH_TS + FARTHEST_AHEAD_S)

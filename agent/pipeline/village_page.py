@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from agent.buffer import DATABASE_NAME
 from agent.buffer.untouched import opened_untouched
 from agent.errors import SinyalError
 from agent.link.availability import Availability, availability
@@ -15,8 +16,6 @@ from agent.pipeline.link_history import correct_all
 from agent.pipeline.page_facts import DAYS, outages_in, page_facts, spans_in
 from agent.pipeline.snapshot import daemon_runs, read_snapshot
 from agent.screen import WIB_OFFSET_S
-
-DATABASE_NAME = "sinyal.db"
 
 SILENT_SLOTS = 3
 SILENT_AT_LEAST_S = 300.0

@@ -178,7 +178,7 @@ self_test() { # folder version
     return 1
   }
   # What the daemon loads, loaded here; the configuration it will meet, read by its own rules.
-  PYTHONPATH="$1/site" python3 -P -c 'import agent.pipeline.daemon, agent.pipeline.handover' >/dev/null 2>&1 || {
+  PYTHONPATH="$1/site" python3 -P -c 'import agent.pipeline.start, agent.pipeline.handover' >/dev/null 2>&1 || {
     reason=self_test
     return 1
   }

@@ -99,7 +99,7 @@ def tls_gateway(
         )
         environment = with_bytecode(folder)
         subprocess.run(
-            [sys.executable, "-c", "import agent.cli.run, agent.pipeline.daemon"], env=environment, check=True
+            [sys.executable, "-c", "import agent.cli.run, agent.pipeline.start"], env=environment, check=True
         )
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(

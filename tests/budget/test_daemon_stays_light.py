@@ -14,7 +14,7 @@ TOO_HEAVY = (
 )
 
 DAEMON = f"""
-import agent.pipeline.a_lean_start, agent.pipeline.daemon, sys
+import agent.pipeline.a_lean_start, agent.pipeline.start, sys
 from agent.uplink_socket import look_up
 look_up("localhost", 8883)
 print([name for name in {TOO_HEAVY} if type(sys.modules.get(name)).__name__ == "module"])

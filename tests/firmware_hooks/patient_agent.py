@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agent.config.load import load_config
 from agent.language import use_language
-from agent.pipeline.daemon import run_daemon
+from agent.pipeline.start import run_daemon
 from agent.publish.backoff import Backoff
 
 

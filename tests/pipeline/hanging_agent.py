@@ -14,7 +14,7 @@ from typing import Any
 from agent import pulse
 from agent.config.load import load_config
 from agent.language import use_language
-from agent.pipeline import daemon
+from agent.pipeline import daemon, start
 from agent.pipeline.steady_forwarder import SteadyForwarder
 
 WORK_LIMIT_S = 6.0
@@ -57,7 +57,7 @@ def main(worker: str, config: str) -> int:
     if worker in STEPS:
         hang(worker)
     use_language("en")
-    return daemon.run_daemon(load_config(Path(config), os.environ).config, file=Path(config))
+    return start.run_daemon(load_config(Path(config), os.environ).config, file=Path(config))
 
 
 if __name__ == "__main__":

@@ -149,11 +149,11 @@ def test_stopping_the_agent_in_the_middle_of_a_cut_gives_the_modem_its_power(
 RUN_IN_A_HURRY = """
 import pathlib, sys
 from agent.config.load import load_config
-from agent.pipeline import daemon, power_watch
+from agent.pipeline import daemon, power_watch, start
 power_watch.LOW_FOR_S = daemon.BACK_FOR_S = 0.0
 daemon.LOOK_AFTER_S = 0.2
 file = pathlib.Path(sys.argv[1])
-sys.exit(daemon.run_daemon(load_config(file, {}).config, file=file))
+sys.exit(start.run_daemon(load_config(file, {}).config, file=file))
 """
 
 

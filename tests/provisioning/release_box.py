@@ -22,7 +22,7 @@ DATE = 1767225600
 FAULTS = {
     "": ("", ""),
     "crashes": (
-        "agent/pipeline/daemon.py",
+        "agent/pipeline/start.py",
         "\n\ndef run_daemon(*_a, **_k):  # type: ignore\n    raise SystemExit(7)\n",
     ),
     "forgets_the_modem": (

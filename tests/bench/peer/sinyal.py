@@ -35,7 +35,7 @@ class Sinyal:
         # Empty is as good as not set: an installed package has its bytecode.
         environment = {**with_bytecode(folder), "PYTHONDONTWRITEBYTECODE": ""}
         self._gateway.environment = environment
-        modules = "import agent.cli.run, agent.pipeline.daemon"
+        modules = "import agent.cli.run, agent.pipeline.start"
         subprocess.run([sys.executable, "-c", modules], env=environment, check=True)
 
     @property
