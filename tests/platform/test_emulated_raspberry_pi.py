@@ -1,4 +1,5 @@
-"""A Raspberry Pi 3B in QEMU: Debian's arm64 kernel, its bcm2835 pins, gpiozero on lgpio, our adapter.
+"""A Raspberry Pi 3B in QEMU: Debian's arm64 kernel, its bcm2835 pins, gpiozero on lgpio, our adapter;
+and a USB modem on a virtual bus.
 
 Takes a minute, and the first time 70 MB of Debian packages, which are kept in `build/raspberry-pi`.
 """
@@ -12,6 +13,9 @@ from pathlib import Path
 
 import gpiozero
 import pytest
+import serial
+
+from tests.firmware_hooks.shells import HOOKS
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
@@ -26,6 +30,12 @@ UNPACKED = (
     "linux-image-6", "python3.11-minimal", "libpython3.11", "busybox-static", "libc6", "zlib1g", "libexpat1",
     "libffi8", "libgcc-s1", "libuuid1", "libssl3",
 )  # fmt: skip
+MODULES = (
+    "usb-common", "usbcore", "udc-core", "dummy_hcd", "configfs", "libcomposite", "u_serial", "usb_f_acm",
+    "cdc-acm",
+)  # fmt: skip
+"""A virtual USB bus, and a modem on it, in the order of loading."""
+
 NEEDED = (
     ("qemu-system-aarch64", "qemu-system-arm"), ("fdtput", "device-tree-compiler"), ("cpio", "cpio"),
     ("dpkg-deb", "dpkg"), ("apt-get", "apt"),
@@ -66,6 +76,10 @@ def fetch() -> Path:
     for package in sorted((KEPT / "archives").glob("*.deb")):
         if package.name.startswith(UNPACKED):
             call("dpkg-deb", "-x", package, root)
+    (root / "modules").mkdir()
+    for number, module in enumerate(MODULES):
+        for file in root.glob(f"lib/modules/*/kernel/**/{module}.ko"):
+            shutil.copy(file, root / "modules" / f"{number}-{module}.ko")
     call(
         sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:",
         "--platform", "manylinux_2_34_aarch64", "--python-version", "311", "--dest", KEPT / "wheels", "lgpio",
@@ -84,14 +98,16 @@ def image(fetched: Path, work: Path) -> None:
     site = tree / "site"
     for source in (
         PROJECT / "agent", PROJECT / "firmware_hooks", Path(gpiozero.__file__).parent,
-        Path(gpiozero.__file__).parents[1] / "colorzero",
+        Path(gpiozero.__file__).parents[1] / "colorzero", Path(serial.__file__).parent,
     ):  # fmt: skip
         shutil.copytree(source, site / source.name, ignore=ignored)
     for wheel in (KEPT / "wheels").glob("*.whl"):
         shutil.unpack_archive(wheel, site, "zip")
     shutil.copy(HERE / "pi_init.sh", tree / "init")
     (tree / "init").chmod(0o755)
-    shutil.copy(HERE / "pi_checks.py", tree)
+    for checks in ("pi_checks.py", "usb_checks.py"):
+        shutil.copy(HERE / checks, tree)
+    shutil.copy(HOOKS / "openwrt/hotplug.d/tty/20-sinyal", tree / "hook")
     for name in ("proc", "sys", "dev"):
         (tree / name).mkdir()
     names = b"\0".join(os.fsencode(path.relative_to(tree)) for path in sorted(tree.rglob("*")))
@@ -124,7 +140,9 @@ def boot(command: list[str | Path]) -> list[str]:
 
 @pytest.mark.platform
 @pytest.mark.timeout(2 * BOOT_LIMIT_S)
-def test_the_adapter_drives_the_pins_of_a_raspberry_pi(tmp_path: Path) -> None:
+def test_the_pins_of_a_raspberry_pi_and_a_usb_modem_that_is_pulled_out_plugged_in_and_reset(
+    tmp_path: Path,
+) -> None:
     missing = [package for program, package in NEEDED if shutil.which(program) is None]
     if missing:
         pytest.skip(f"a Raspberry Pi was NOT tested: apt-get install {' '.join(missing)}")
@@ -159,3 +177,8 @@ def test_the_adapter_drives_the_pins_of_a_raspberry_pi(tmp_path: Path) -> None:
     assert saw["holder"] == "('cut', 'out hi')"
     assert saw["dead"] == "free"
     assert saw["fallback"] == "True"
+    assert saw["usb-found"] == "('/dev/ttyACM0', '1-1:1.0', '1-1', 'OK')"
+    assert saw["usb-pulled"] == "lost"
+    assert saw["usb-again"] == "(True, 'OK')"
+    # Refused before the hook has given the switch to the agent's group; another device file after it.
+    assert saw["usb-reset"] == "(1, 0, True, 'OK')"
