@@ -119,7 +119,7 @@ def status_lines(values: Mapping[str, Any], seen: Seen) -> list[Line]:
     lines += [_agent_line(seen), *_release_lines(), _reading_line(seen)]
     if reading:
         lines += [
-            _power_line(reading),
+            _power_line(reading, seen.shown),
             _modem_line(reading, seen.shown),
             _sim_line(reading),
             _network_line(reading),
@@ -172,7 +172,10 @@ def _agent_line(seen: Seen) -> Line:
     why, since_ts = seen.agent()
     if why is None:
         when = _("just now") if since_ts is None else screen.wib(since_ts)
-        return Line(label, _("running since {when}").format(when=when))
+        text = _("running since {when}").format(when=when)
+        if seen.shown.get("technician"):
+            text += SEPARATOR + _("technician at work: the modem is not revived")
+        return Line(label, text)
     if why == "never_ran":
         return Line(label, _("not running; it has never run here"), "daemon_not_running")
     words = {
@@ -213,7 +216,7 @@ def _reading_line(seen: Seen) -> Line:
     return Line(label, text, problem)
 
 
-def _power_line(reading: Mapping[str, Any]) -> Line:
+def _power_line(reading: Mapping[str, Any], shown: Mapping[str, Any]) -> Line:
     label = _("Power")
     mains, volts, percent = (reading.get(name) for name in ("mains_present", "battery_v", "battery_pct"))
     parts, problem = [], None
@@ -224,6 +227,8 @@ def _power_line(reading: Mapping[str, Any]) -> Line:
     battery += [f"{percent:.0f} %"] if percent is not None else []
     if battery:
         parts.append(_("battery {level}").format(level=", ".join(battery)))
+    if shown.get("battery_low"):
+        parts.append(_("battery nearly empty"))
     if reading.get("undervoltage"):
         parts.append(_("voltage too low"))
         problem = problem or "undervoltage"

@@ -466,6 +466,8 @@ class Daemon:
             "link": shown_link(link),
             "board": self._board.verdict,
             "paused_until_ts": self._pause.until_ts(),
+            "battery_low": self._power.battery_low,
+            "technician": self._technician.is_here,
         }
         try:
             counts = self._keeper.counts()

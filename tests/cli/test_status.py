@@ -28,6 +28,15 @@ def snapshot(**changes: Any) -> dict[str, Any]:
     return gateway_seen.snapshot(round(time.time()), **changes)
 
 
+def test_technician_mode_and_a_low_battery_are_shown(tmp_path: Path) -> None:
+    config = gateway(tmp_path)
+    write_snapshot(tmp_path, snapshot(technician=True, battery_low=True))
+    with daemon_of(tmp_path):
+        shown = sinyal("status", "--config", str(config)).stdout
+    assert "teknisi bekerja" in shown
+    assert "baterai hampir habis" in shown
+
+
 def test_a_healthy_gateway_is_one_screen_and_exit_0(tmp_path: Path) -> None:
     config = gateway(tmp_path, '[broker]\nhost = "127.0.0.1"\n')
     write_snapshot(tmp_path, snapshot())
