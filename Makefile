@@ -35,7 +35,7 @@ browser: .venv/.dev ## the village page in a real browser: small phones, a sheet
 	@sh .ci/system-packages browser
 	$(BIN)/python -m pytest -m browser $(ARGS)
 
-test-platform: .venv/.dev ## whole operating systems: systemd as PID 1, a fresh Debian, armhf under qemu-user; says loudly what it cannot do
+test-platform: .venv/.dev ## whole systems: systemd as PID 1, a fresh Debian, armhf, an emulated Pi; says loudly what it cannot do
 	@sh .ci/system-packages platform
 	$(BIN)/python -m pytest -m platform -rs --timeout=900 $(ARGS)
 

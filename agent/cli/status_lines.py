@@ -148,7 +148,7 @@ def status_lines(values: Mapping[str, Any], seen: Seen, columns: int = screen.CO
     lines += [_agent_line(seen), *_release_lines(), _reading_line(seen)]
     if reading:
         lines += [
-            _power_line(reading),
+            _power_line(reading, seen.shown),
             _modem_line(reading, seen.shown),
             *_hands_lines(seen),
             _sim_line(reading),
@@ -250,7 +250,7 @@ def _reading_line(seen: Seen) -> Line:
     return Line(label, text, problem)
 
 
-def _power_line(reading: Mapping[str, Any]) -> Line:
+def _power_line(reading: Mapping[str, Any], shown: Mapping[str, Any]) -> Line:
     label = _("Power")
     mains, volts, percent = (reading.get(name) for name in ("mains_present", "battery_v", "battery_pct"))
     parts, problem = [], None
@@ -261,6 +261,8 @@ def _power_line(reading: Mapping[str, Any]) -> Line:
     battery += [f"{percent:.0f} %"] if percent is not None else []
     if battery:
         parts.append(_("battery {level}").format(level=", ".join(battery)))
+    if shown.get("battery_low"):
+        parts.append(_("battery nearly empty"))
     if reading.get("undervoltage"):
         parts.append(_("voltage too low"))
         problem = problem or "undervoltage"

@@ -14,7 +14,7 @@ MIN_RELAY_OFF_S = 3
 _LINE = r"!?(([a-z0-9]{1,20}:)?[0-9]{1,3}|led:[A-Za-z0-9][A-Za-z0-9:_.-]{0,60})"
 _LINE_SENTENCE = N_('"" or a line like "17", "!gpiochip1:5", "led:green:wan"')
 _SUPPLY = "[A-Za-z0-9][A-Za-z0-9_.-]{0,60}"
-_SUPPLY_SENTENCE = N_('"" or a name in /sys/class/power_supply like "AC"')
+_SUPPLY_SENTENCE = N_('"" or a name in /sys/class/power_supply like "AC" or "BAT0"')
 
 
 def _line(meaning: str) -> Text:

@@ -461,6 +461,7 @@ class Daemon:
             "paused_until_ts": self._pause.until_ts(),
             "technician": self._technician.is_here,
             "recovery": self._recovering.shown(),
+            "battery_low": self._power.battery_low,
         }
         try:
             counts = self._keeper.counts()

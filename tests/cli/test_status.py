@@ -33,6 +33,14 @@ def snapshot(**changes: Any) -> dict[str, Any]:
     return gateway_seen.snapshot(round(time.time()), **changes)
 
 
+def test_a_low_battery_is_shown(tmp_path: Path) -> None:
+    config = gateway(tmp_path)
+    write_snapshot(tmp_path, snapshot(battery_low=True))
+    with daemon_of(tmp_path):
+        shown = sinyal("status", "--config", str(config)).stdout
+    assert "baterai hampir habis" in shown
+
+
 def test_a_healthy_gateway_is_one_screen_and_exit_0(tmp_path: Path) -> None:
     config = gateway(tmp_path, '[broker]\nhost = "127.0.0.1"\n')
     write_snapshot(tmp_path, snapshot())
