@@ -3,12 +3,16 @@
 from agent import screen
 from agent.doctor.evidence import BrokerSeen, Evidence
 from agent.doctor.finding import Finding, failed, passed, untested, warned
+from agent.enrolment.identity_files import RENEW_DAYS
 from agent.errors import NoPermission, SinyalError
 from agent.language import N_, _, ngettext
 from agent.publish.problems import CLONED_BOARD, next_step_for
 
 RENEW_BEFORE_S = 30 * 86400
-"""Offline months happen: a certificate that ends within a month is renewed now."""
+"""A broker whose certificate ends within a month is told of: its operator sees to it, not we."""
+
+RENEW_OWN_BEFORE_S = RENEW_DAYS * 86400
+"""Ours is renewed from one third of its life left: a gateway may be offline for months."""
 
 LATE_S = 900
 """So much later than the publish interval the oldest reading may wait."""
@@ -81,8 +85,9 @@ def _own_certificate(evidence: Evidence) -> Finding | None:
         return failed(
             "own_certificate_foreign", what, _("put this gateway's own certificate into broker.cert_file")
         )
-    if own.ends_ts - now_ts < RENEW_BEFORE_S:
-        return warned("own_certificate_ends", _("our certificate ends {when}").format(when=ends), _(RENEW))
+    if own.ends_ts - now_ts < RENEW_OWN_BEFORE_S:
+        step = _("have a new certificate made: sinyal enrol send URL --renew, or by the centre: ca renew")
+        return warned("own_certificate_ends", _("our certificate ends {when}").format(when=ends), step)
     return None
 
 

@@ -4,7 +4,6 @@ The server must be signed by the centre's own authority, as the broker is.
 """
 
 import http.client
-import socket
 import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -120,7 +119,8 @@ def _no_answer(host: str, error: Exception) -> SinyalError:
             ),
             _("check the clock (date -u), the address, and broker.ca_file"),
         )
-    reason = error.strerror if isinstance(error, socket.gaierror) else error
+    # "[Errno 111] Connection refused" says no more than its second half; TLS puts all into its strerror.
+    reason = getattr(error, "strerror", None) or error
     return BrokerUnreachable(
         _("{host} cannot be reached: {reason}").format(host=host, reason=reason or type(error).__name__),
         _("check the uplink and the address; the request can also be carried: sinyal enrol request"),

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from agent.config.keys import RULES
-from agent.errors import SinyalError, UsageMistake
+from agent.errors import NoPermission, SinyalError, UsageMistake
 from agent.language import _
 from provisioning.authority import certificates
 from provisioning.authority.index import Index, Issued
@@ -238,9 +238,14 @@ def create(folder: Path, name: str, passphrase: bytes, *, now: Callable[[], floa
 
 
 def read_certificate(folder: Path) -> x509.Certificate:
-    """Return the authority's certificate; raises UsageMistake when the folder holds none."""
+    """Return the authority's certificate; raises UsageMistake without one, NoPermission."""
     try:
         return x509.load_pem_x509_certificate((folder / CA_FILE).read_bytes())
+    except PermissionError:
+        # Not "there is none, make one": this one must not be lost sight of.
+        raise NoPermission(
+            _("no permission for {path}").format(path=folder), _("repeat the command as the user who owns it")
+        ) from None
     except (OSError, ValueError):
         raise UsageMistake(
             _("{folder} holds no authority").format(folder=folder),

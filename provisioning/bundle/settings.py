@@ -7,7 +7,7 @@ from typing import Any
 from agent.config.keys import RULES
 from agent.config.load import build_config, parse_toml, read_text
 from agent.config.toml_text import written
-from agent.errors import ConfigMistake
+from agent.errors import ConfigMistake, UsageMistake
 from agent.language import _
 from provisioning.inventory.sites import Site
 
@@ -29,6 +29,10 @@ def fleet_settings(file: Path | None) -> dict[str, dict[str, Any]]:
     """
     if file is None:
         return {}
+    if not file.exists():
+        raise UsageMistake(
+            _("--settings {file}: there is no such file").format(file=file), _("check the path")
+        )
     document = parse_toml(read_text(file), file)
     build_config(document, file, {})
     for section, keys in document.items():

@@ -250,9 +250,15 @@ def _list(args: argparse.Namespace) -> int:
             }
         )
         return 0
+    # Those of `broker check` are good for an hour; a year of checks would hide the gateways.
+    own = [issued for issued in shown if issued.kind in ("check", "withdrawn")]
     for issued in shown:
+        if issued in own:
+            continue
         standing = _(STATE_WORDS[_standing(issued, now_ts)])
         say(f"{issued.name:<26} {issued.kind:<8} {standing:<10} {_until(issued)}")
+    if own:
+        say(_("and {n} of broker check: --json shows them").format(n=len(own)))
     say(_("fingerprint of {file}: {digits}").format(file=CA_FILE, digits=fingerprint(certificate)))
     return 0
 

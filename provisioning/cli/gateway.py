@@ -10,7 +10,7 @@ from provisioning.authority.folder import fingerprint, read_certificate
 from provisioning.authority.session import opened
 from provisioning.bundle.folder import Fleet, bundle_files, write_bundle
 from provisioning.bundle.label import label_code
-from provisioning.bundle.seal import check_bundle
+from provisioning.bundle.seal import LIST_FILE, check_bundle
 from provisioning.bundle.settings import fleet_settings
 from provisioning.cli.actions import actions_of, add_authority, add_sites, say
 from provisioning.cli.ca import require_site, tell_where_crl_goes
@@ -80,14 +80,22 @@ def _new(args: argparse.Namespace) -> int:
     sites = require_good(args.sites, register)
     site = require_site(sites, site_of(sites, args.site).gateway_id)
     folder = args.out / site.gateway_id
+    was_there = (folder / LIST_FILE).exists()
     with opened(args.ca, args.passphrase_file) as authority:
         is_new = write_bundle(folder, bundle_files(site, fleet, register, authority), authority)
         digits = fingerprint(authority.certificate)
-    say(
-        _("the bundle is in {folder}").format(folder=folder)
-        if is_new
-        else _("{folder} was there already").format(folder=folder)
-    )
+    if is_new and was_there:
+        say(
+            _("the bundle in {folder} has changed: copies of the old one are out of date").format(
+                folder=folder
+            )
+        )
+    else:
+        say(
+            (_("the bundle is in {folder}") if is_new else _("{folder} was there already")).format(
+                folder=folder
+            )
+        )
     say(
         _("label code {code}, authority {digits}").format(
             code=label_code(site.gateway_id), digits=digits[:19]
@@ -125,5 +133,6 @@ def _retire(args: argparse.Namespace) -> int:
         ).format(id=site.gateway_id, n=count)
     )
     tell_where_crl_goes(args.ca)
-    say(_("On the box, before it leaves: sinyal wipe"))
+    if args.reason == "retired":
+        say(_("On the box, before it leaves: sinyal wipe"))
     return 0

@@ -64,7 +64,7 @@ def _codes(sites: Sequence[Site], register: Register) -> Iterator[Finding]:
     for site in sites:
         village = register.village(site.kode_desa)
         if village is not None:
-            if plain(village.name) not in plain(site.site_name):
+            if site.site_name and plain(village.name) not in plain(site.site_name):
                 yield _name_differs(site, village, register if hints > 0 else None)
                 hints -= 1
             continue

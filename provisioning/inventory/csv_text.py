@@ -61,6 +61,11 @@ def _text_of(file: Path) -> tuple[str, str]:
     try:
         with file.open("rb") as opened:
             content = opened.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise UsageMistake(
+            _("there is no file {path}").format(path=file),
+            _("check the path; a list of sites is made by: sinyal-provision inventory import FILE"),
+        ) from None
     except OSError as error:
         raise UsageMistake(
             _("{path}: {reason}").format(path=file, reason=error.strerror), _("check the path")

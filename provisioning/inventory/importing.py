@@ -47,15 +47,29 @@ def _place(site: Site) -> tuple[str, str, str]:
 def merge(present: Sequence[Site], coming: Sequence[Site], *, replace_rows: bool) -> Merged:
     """Return the list with the coming rows; one whose id is there with other values is a mistake.
 
-    replace_rows: it takes the place of the present one instead.
+    replace_rows: it takes the place of the present one instead. What the coming row leaves open stays as it
+    is in the list, and so does the end of a gateway.
     """
     by_id = {site.gateway_id: site for site in present}
     added, changed, findings = [], [], []
     for site in coming:
         old = by_id.get(site.gateway_id)
+        if old is not None:
+            known = {column: getattr(old, column) for column in site.unsaid}
+            site = replace(site, **known, more=tuple((dict(old.more) | dict(site.more)).items()))
         if old is None:
             added.append(site)
-        elif old.cells() != site.cells():
+        elif old.state == "retired" != site.state:
+            findings.append(
+                Finding(
+                    site.row,
+                    "retired",
+                    _("{id} is retired and stays so: a new box gets an id of its own").format(
+                        id=site.gateway_id
+                    ),
+                )
+            )
+        elif (old.cells(), old.more) != (site.cells(), site.more):
             changed.append(site)
             if not replace_rows:
                 findings.append(

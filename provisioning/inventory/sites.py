@@ -1,7 +1,7 @@
 """`sites.csv`: one row a gateway. Columns may be called as people call them; values stay as they are."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from agent.config.keys import RULES
 from agent.errors import SinyalError
 from agent.language import _
 from provisioning.inventory.csv_text import MAX_CELL_CHARS, Row, Table, read_table, table_text
-from provisioning.whole_files import disk_faults_told, write_whole
+from provisioning.whole_files import SECRET_MODE, disk_faults_told, write_whole
 
 COLUMNS = ("gateway_id", "kode_desa", "kode_edisi", "site_name", "role", "batch_year", "state", "contact")
 STATES = ("planned", "installed", "accepted", "retired")
@@ -33,7 +33,10 @@ _PHONE = re.compile(r"\+[0-9][0-9 ()./-]{5,30}")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One row: a gateway, the village it stands in, and how far it is; row as a spreadsheet counts."""
+    """One row: a gateway, the village it stands in, and how far it is; row as a spreadsheet counts.
+
+    more: the operator's own columns, by name, kept as they are. unsaid: our columns that the row left open.
+    """
 
     row: int
     gateway_id: str
@@ -44,6 +47,8 @@ class Site:
     batch_year: str
     state: str
     contact: str
+    more: tuple[tuple[str, str], ...] = ()
+    unsaid: frozenset[str] = frozenset()
 
     def cells(self) -> tuple[str, ...]:
         """Return the cells of the row, in the order of COLUMNS."""
@@ -83,7 +88,7 @@ def read_sites(file: Path) -> tuple[list[Site], list[Finding]]:
         )
     for row in table.rows:
         findings += _findings_in_cells(row, table, places)
-        sites.append(_site_of(row, places))
+        sites.append(_site_of(row, places, table.header))
     return sites, findings
 
 
@@ -105,14 +110,20 @@ def _places(file: Path, table: Table) -> dict[str, int]:
     return places
 
 
-def _site_of(row: Row, places: dict[str, int]) -> Site:
+def _site_of(row: Row, places: dict[str, int], header: Sequence[str]) -> Site:
     values = dict.fromkeys(COLUMNS, "")
     for column, place in places.items():
         if place < len(row.cells):
             values[column] = " ".join(row.cells[place].split())
+    unsaid = frozenset(column for column, value in values.items() if not value)
+    more = tuple(
+        (name, row.cells[place] if place < len(row.cells) else "")
+        for place, name in enumerate(header)
+        if name and place not in places.values()
+    )
     values["role"] = _ROLE_WORDS.get(values["role"].casefold(), values["role"].casefold())
     values["state"] = _STATE_WORDS.get(values["state"].casefold(), values["state"].casefold()) or "planned"
-    return Site(row=row.number, **values)
+    return Site(row=row.number, more=more, unsaid=unsaid, **values)
 
 
 def _findings_in_cells(row: Row, table: Table, places: dict[str, int]) -> Iterator[Finding]:
@@ -173,9 +184,15 @@ def value_findings(site: Site) -> Iterator[Finding]:
 
 
 def write_sites(file: Path, sites: list[Site]) -> None:
-    """Replace the list by these sites, in one step; raises NoPermission, SinyalError."""
+    """Replace the list by these sites, in one step; raises NoPermission, SinyalError.
+
+    A new list is for its owner alone, as it holds names and telephone numbers.
+    """
+    more = list(dict.fromkeys(name for site in sites for name, _value in site.more))
+    rows = [[*site.cells(), *(dict(site.more).get(name, "") for name in more)] for site in sites]
     with disk_faults_told(file):
-        write_whole(file, table_text(COLUMNS, [site.cells() for site in sites]))
+        mode = file.stat().st_mode & 0o777 if file.exists() else SECRET_MODE
+        write_whole(file, table_text([*COLUMNS, *more], rows), mode)
 
 
 def with_state(sites: list[Site], gateway_id: str, state: str) -> list[Site]:

@@ -277,7 +277,7 @@ def test_a_healthy_gateway_passes_every_layer() -> None:
             "tls",
             "WARN",
             "own_certificate_ends",
-            {"certificate": CERTIFICATE._replace(ends_ts=NOW_TS + 9 * DAY)},
+            {"certificate": CERTIFICATE._replace(ends_ts=NOW_TS + 240 * DAY)},
         ),
         ("tls", "WARN", "broker_certificate_ends", {"broker": BROKER._replace(expires_ts=NOW_TS + DAY)}),
         (

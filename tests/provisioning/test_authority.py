@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from provisioning.authority.folder import Authority, NotSigned, create, open_authority
+from agent.errors import NoPermission
+from provisioning.authority.folder import Authority, NotSigned, create, open_authority, read_certificate
 from provisioning.authority.index import Index, IndexDamaged
 from provisioning.authority.passphrase import PassphraseWrong, passphrase
 from provisioning.authority.requests import RequestRefused, read_request
@@ -334,3 +335,17 @@ def test_each_mistake_of_the_command_is_one_line(
     assert words in shown.stderr
     assert len(shown.stderr.splitlines()) == 1
     assert "Traceback" not in shown.stderr
+
+
+def test_an_authority_that_may_not_be_read_is_not_called_missing(province: Path) -> None:
+    """Else the next step would be to make a second one."""
+    (province / "ca").chmod(0)
+    me = os.geteuid()
+    if me == 0:
+        os.seteuid(65534)
+    try:
+        with pytest.raises(NoPermission, match="no permission for"):
+            read_certificate(province / "ca")
+    finally:
+        os.seteuid(me)
+        (province / "ca").chmod(0o700)

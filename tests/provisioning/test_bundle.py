@@ -228,7 +228,9 @@ def test_settings_of_the_fleet_hold_no_secret_and_no_mistake(tmp_path: Path, tex
 
 def test_settings_of_the_fleet_are_in_every_bundle(province: Path, provision: Run) -> None:
     (province / "fleet.toml").write_text('[publish]\ninterval_s = 900\n[gateway]\nlanguage = "en"\n')
-    assert provision(*NEW, "--settings", "fleet.toml").returncode == 0
+    assert "the bundle is in" in provision(*NEW).stdout
+    assert "no such file" in provision(*NEW, "--settings", "flet.toml").stderr
+    assert "copies of the old one are out of date" in provision(*NEW, "--settings", "fleet.toml").stdout
     text = (province / "bundles/gw-a/sinyal.toml").read_text()
     assert "interval_s = 900" in text
     assert 'language = "en"' in text
@@ -244,6 +246,7 @@ def test_a_retired_gateway_is_withdrawn_and_gets_no_bundle(
     done = provision("gateway", "retire", "15.02.23.2008", "--reason", "stolen", "--passphrase-file", "pw")
     assert done.returncode == 0, done.stderr
     assert "1 certificate withdrawn" in done.stdout
+    assert "sinyal wipe" not in done.stdout, "who stole the box will not do it"
     assert ",retired," in (province / "sites.csv").read_text().splitlines()[1]
     again = provision("gateway", "retire", "gw-a", "--passphrase-file", "pw")
     assert "0 certificates withdrawn" in again.stdout
