@@ -305,6 +305,9 @@ def live_through(debian: Debian, tmp_path: Path, centre: Province) -> None:
         )
         assert debian.run("sinyal --version") == f"sinyal {NEW}\n"
 
+        assert "newer than" in debian.run("sh /given/bundle/bootstrap.sh")
+        assert debian.run("sinyal --version") == f"sinyal {NEW}\n"
+
         debian.run(f"SINYAL_TRIAL_S=2 dpkg --force-unsafe-io -i /given/sinyal_{BAD}_all.deb")
         wait_until("the decision", lambda: "trial" not in debian.run("ls /opt/sinyal/upgrade"), 240)
         assert "state=rolled_back" in debian.run("cat /opt/sinyal/upgrade/result")
