@@ -193,6 +193,13 @@ install_package() {
     say "Sinyal $version is installed already" "Sinyal $version sudah terpasang"
     return 0
   fi
+  # An old stick takes no newer release away; opkg sees to that by itself.
+  there=$(installed_version)
+  if [ "$system" = debian ] && [ -n "$there" ] && dpkg --compare-versions "$there" gt "$version"; then
+    say "Sinyal $there is newer than $version of the bundle and stays. Next step to go back all the same: sinyal-release rollback" \
+      "Sinyal $there lebih baru daripada $version di paket, jadi tetap dipakai. Bila tetap ingin kembali: sinyal-release rollback"
+    return 0
+  fi
   case $system in
   debian) act dpkg -i "$package" ;;
   openwrt) act opkg install "$package" ;;

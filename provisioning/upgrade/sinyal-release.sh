@@ -288,8 +288,8 @@ watch() { # new old modem_before: 0 when the new release stays; after find_folde
     # A modem that starts with the gateway is late for the first reading, and the next may be an hour away.
     if [ "$fault" = modem_silent ] && [ "$late" = no ]; then
       late=yes
-      each_s=$(shown interval_s)
-      ends_at=$((ends_at + ${each_s%%.*}))
+      each_s=$(shown interval_s | sed 's/[^0-9].*//')
+      ends_at=$((ends_at + ${each_s:-0}))
     fi
     if [ -z "$fault" ]; then good=$((good + 1)); else good=0; fi
     if [ "$good" -ge "$good_looks" ]; then
