@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -11,6 +12,9 @@ import pytest
 
 from tests.support.mosquitto import Mosquitto, mosquitto
 from tests.support.terminal import COLUMNS, ROWS, OpenTerminal, Terminal
+
+# Under nohup and in some CI SIGHUP is ignored, and the programs under test would inherit that.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
