@@ -1,7 +1,5 @@
 """Fixtures for every test: real brokers in the test's own folder, and real terminals."""
 
-import os
-import shutil
 import signal
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.mosquitto import Mosquitto, mosquitto
+from tests.support.programs import program
 from tests.support.terminal import COLUMNS, ROWS, OpenTerminal, Terminal
 
 # Under nohup and in some CI SIGHUP is ignored, and the programs under test would inherit that.
@@ -34,11 +33,7 @@ def tls_broker(tmp_path: Path) -> Iterator[Mosquitto]:
 @pytest.fixture
 def open_terminal() -> Iterator[OpenTerminal]:
     """Open commands in terminals of 80 x 24; see tests/support/terminal.py."""
-    if shutil.which("tmux") is None:
-        message = "tmux is not installed"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
+    program("tmux")
     with ExitStack() as opened:
 
         def open_one(

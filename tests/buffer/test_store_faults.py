@@ -3,7 +3,6 @@
 import errno
 import os
 import resource
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from agent.buffer.faults import explain
 from agent.errors import StoreUnusable
 from tests.buffer.conftest import OpenStore
 from tests.buffer.files import query, reading, seq_of_number
+from tests.support.programs import program
 
 needs_root = pytest.mark.needs_root
 
@@ -49,10 +49,17 @@ INJECTIONS = [
 def test_an_injected_error_costs_no_accepted_row_and_doubles_none(
     path: Path, fault: str, nth: int, commit_readings: int
 ) -> None:
-    strace = shutil.which("strace")
-    if strace is None:
-        pytest.skip("strace is not installed: no errors can be injected into system calls")
-    traced = [strace, "-f", "-qq", "-o", str(path.parent / "trace"), "-P", str(path), "-P", f"{path}-wal"]
+    traced = [
+        program("strace"),
+        "-f",
+        "-qq",
+        "-o",
+        str(path.parent / "trace"),
+        "-P",
+        str(path),
+        "-P",
+        f"{path}-wal",
+    ]
     call = fault.split(":")[0]
     traced += ["-e", f"trace={call}", "-e", f"inject={fault}:when={nth}..{nth + 2}"]
     appender = [sys.executable, "-m", "tests.buffer.appender", str(path), "1", "12", str(commit_readings)]
@@ -77,10 +84,7 @@ def test_a_disk_that_cannot_be_read_for_a_while_is_not_taken_for_a_damaged_file(
     for number in range(1, 31):
         store.append(reading(number))
     store.close()
-    strace = shutil.which("strace")
-    if strace is None:
-        pytest.skip("strace is not installed: no errors can be injected into system calls")
-    traced = [strace, "-f", "-qq", "-o", str(path.parent / "trace"), "-P", str(path)]
+    traced = [program("strace"), "-f", "-qq", "-o", str(path.parent / "trace"), "-P", str(path)]
     traced += ["-e", "trace=pread64", "-e", f"inject=pread64:error=EIO:when={nth}..{nth + 2}"]
     appender = [sys.executable, "-m", "tests.buffer.appender", str(path), "31", "5", "1"]
     child = subprocess.run([*traced, *appender], capture_output=True, text=True, check=True)

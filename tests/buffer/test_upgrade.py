@@ -1,7 +1,6 @@
 """An older database gets the columns of a newer catalogue; without sqlite-utils it works as it is."""
 
 import logging
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from agent.buffer.upgrade import main
 from agent.contract.catalogue import catalogue
 from tests.buffer.conftest import OpenStore
 from tests.buffer.files import query, reading, seq_of_number
+from tests.support.programs import program
 
 NEW = ("rsrq_db", "wan_rx_bytes", "operator_name")
 
@@ -95,14 +95,11 @@ def test_without_sqlite_utils_the_old_columns_go_on(
 def test_a_power_cut_in_the_middle_leaves_a_good_file(
     old_file: Path, open_store: OpenStore, nth: int
 ) -> None:
-    strace = shutil.which("strace")
-    if strace is None:
-        pytest.skip("strace is not installed: the upgrade cannot be killed at a chosen write")
     inject = ["-e", "trace=pwrite64,fdatasync", "-e", f"inject=pwrite64,fdatasync:signal=KILL:when={nth}"]
     upgrade = [sys.executable, "-m", "agent.buffer.upgrade", str(old_file)]
     child = subprocess.run(
         [
-            strace,
+            program("strace"),
             "-f",
             "-qq",
             "-o",

@@ -4,7 +4,6 @@ import os
 import pty
 import re
 import select
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -14,14 +13,13 @@ import pytest
 from agent.cli.every_command import every_command
 from agent.cli.main import make_parser
 from docs.command_pages import ASH, BASH, PAGES
+from tests.support.programs import program
 
 
 @pytest.mark.parametrize("code", PAGES)
 def test_the_manual_page_renders_without_a_warning_and_names_every_command(code: str) -> None:
-    if shutil.which("groff") is None:
-        pytest.skip("groff is not installed")
     shown = subprocess.run(
-        ["groff", "-man", "-Tascii", "-ww", "-P-cbou", "-rLL=200n", str(PAGES[code])],
+        [program("groff"), "-man", "-Tascii", "-ww", "-P-cbou", "-rLL=200n", str(PAGES[code])],
         capture_output=True,
         text=True,
         check=False,
@@ -97,8 +95,7 @@ def test_the_tab_key_of_a_real_bash_completes_a_command(tmp_path: Path) -> None:
 
 
 def test_the_tab_key_of_busybox_ash_completes_the_names_made_for_it(tmp_path: Path) -> None:
-    if shutil.which("busybox") is None:
-        pytest.skip("busybox is not installed")
+    program("busybox", "busybox-static")
     (tmp_path / "sinyal").write_text('#!/bin/sh\necho "typed: $*"\n')
     (tmp_path / "sinyal").chmod(0o755)
     subprocess.run(["sh", str(ASH), "install", str(tmp_path)], check=True)

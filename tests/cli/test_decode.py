@@ -3,7 +3,6 @@ import json
 import os
 import re
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from agent.publish.stored import read_notice
 from agent.wire.columns import encode_batch, encode_rows_json
 from tests.cli.test_main import HERE
 from tests.support.mosquitto import Mosquitto, free_port, mosquitto
+from tests.support.programs import program
 from tests.support.rows import EPOCH, sample_row
 
 TOPIC = "desa/v1/gw-7/readings"
@@ -337,13 +337,7 @@ def subscribed(broker: Mosquitto, *arguments: str) -> Iterator["subprocess.Popen
 
 
 def client(name: str) -> str:
-    executable = shutil.which(name)
-    if executable is None:
-        message = f"{name} is not installed (apt-get install mosquitto-clients)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return executable
+    return program(name, "mosquitto-clients")
 
 
 def publish(port: int, topic: str, payload: bytes, folder: Path, *options: str) -> None:

@@ -15,13 +15,13 @@ from agent.enrolment.board import write_enrolled
 from agent.modem.simulator import Behaviour, SimulatedModem
 from agent.modem.transcript import Transcript
 from tests.doctor.box import BEARER_UP, LINK, Box, conversation
-from tests.faults.campaigns import give_up, require
 from tests.faults.test_full_disk import fill
 from tests.link.test_wrong_clock import wrong_clock as wrong_clock  # a fixture
 from tests.pipeline.whole_gateway import DEMO_TRANSCRIPT, Gateway, wait_until
 from tests.support import fake_broker
 from tests.support.certificates import Authority, TlsFiles, make_tls_files
 from tests.support.mosquitto import Mosquitto, mosquitto
+from tests.support.programs import give_up, require
 
 HEALTHY = "generic/lte_home"
 DAY = dt.timedelta(days=1)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.faults.campaigns import give_up, require
+from tests.support.programs import give_up, require
 
 IMAGE_BYTES = 24 << 20
 HOST_BYTES = 320 << 20  # the smallest XFS; only what is written takes room

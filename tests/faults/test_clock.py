@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.campaigns import quick_and_soak, require, say
+from tests.faults.campaigns import quick_and_soak, say
 from tests.faults.oracle import Verdict
 from tests.faults.scene import Scene, scene
+from tests.support.programs import require
 
 SHIM = Path(__file__).parent / "clock_shim.c"
 DAY_S = 86_400

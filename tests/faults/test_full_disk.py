@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.campaigns import give_up, quick_and_soak, require, say
+from tests.faults.campaigns import quick_and_soak, say
 from tests.faults.scene import Scene, scene
 from tests.pipeline.whole_gateway import wait_until
+from tests.support.programs import give_up, require
 
 pytestmark = pytest.mark.needs_root
 

@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 
 from tests.buffer.files import seq_of_number
-from tests.faults.campaigns import give_up, quick_and_soak, require, say
+from tests.faults.campaigns import quick_and_soak, say
 from tests.faults.oracle import Verdict
 from tests.faults.scene import scene
 from tests.pipeline.whole_gateway import wait_until
+from tests.support.programs import give_up, require
 
 ROWS = 12
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tests.faults.campaigns import give_up, require
+from tests.support.programs import give_up, require
 
 CENTRE = "10.99.0.1"
 VILLAGE = "10.99.0.2"

@@ -1,12 +1,11 @@
 """The shells of the two systems, and a recorder that stands where the event would be told."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-import pytest
+from tests.support.programs import program
 
 HOOKS = Path(__file__).parents[2] / "firmware_hooks"
 EVENT = HOOKS / "sinyal-event"
@@ -14,13 +13,7 @@ EVENT = HOOKS / "sinyal-event"
 
 def shell(name: str) -> list[str]:
     """Return the command of busybox's ash or Debian's dash."""
-    found = shutil.which("busybox" if name == "ash" else name)
-    if found is None:
-        message = f"{name} is not installed (apt-get install {'busybox-static' if name == 'ash' else name})"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return [found, name] if name == "ash" else [found]
+    return [program("busybox", "busybox-static"), name] if name == "ash" else [program(name)]
 
 
 class Recorder:

@@ -13,12 +13,12 @@ import pytest
 
 from agent.modem.simulator import Behaviour, SimulatedModem
 from agent.modem.transcript import read_transcript
-from tests.faults.campaigns import require
 from tests.faults.test_clock import SHIM, off_by, set_clock
 from tests.firmware_hooks.shells import EVENT
 from tests.pipeline.whole_gateway import DEMO_TRANSCRIPT, Gateway, wait_until
 from tests.support.listener import Listener
 from tests.support.mosquitto import Mosquitto
+from tests.support.programs import require
 
 SOON_S = 90.0
 """Far less than the hour, and enough for a busy machine."""

@@ -6,10 +6,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from agent import pulse
 from tests.firmware_hooks.shells import HOOKS
+from tests.support.programs import program
 
 UNITS = HOOKS / "systemd"
 MOST_EXPOSED = 2.0
@@ -17,13 +16,7 @@ MOST_EXPOSED = 2.0
 
 def systemd_analyze() -> str:
     """Return the program, or skip without it."""
-    found = shutil.which("systemd-analyze")
-    if found is None:
-        message = "systemd-analyze is not installed (apt-get install systemd)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
+    return program("systemd-analyze", "systemd")
 
 
 def test_systemd_understands_every_line(tmp_path: Path) -> None:

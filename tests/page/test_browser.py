@@ -2,7 +2,6 @@
 
 import html
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.page.pages import every_page
+from tests.support.programs import give_up
 
 pytestmark = pytest.mark.browser
 
@@ -36,12 +36,7 @@ onload = () => {{
 @pytest.fixture(scope="module")
 def browser() -> str:
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found is None:
-        message = "no browser is installed: apt-get install chromium"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
+    return found or give_up("no browser is installed: apt-get install chromium")
 
 
 def run(browser: str, folder: Path, *arguments: str) -> str:

@@ -32,6 +32,7 @@ from provisioning.broker.setup import write_setup
 from provisioning.whole_files import write_whole
 from tests.provisioning.conftest import Run
 from tests.support.mosquitto import free_port
+from tests.support.programs import program
 
 QUESTIONS = (
     "mutual_tls",
@@ -64,11 +65,10 @@ class Broker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        program = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
-        if program is None:
-            pytest.skip("mosquitto is not installed (apt-get install mosquitto)")
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen([program, "-c", str(self.folder / "sinyal.conf")], stderr=log)
+            self._process = subprocess.Popen(
+                [program("mosquitto"), "-c", str(self.folder / "sinyal.conf")], stderr=log
+            )
         until = time.monotonic() + 60
         while time.monotonic() < until and self._process.poll() is None:
             try:

@@ -23,11 +23,11 @@ from provisioning.authority.folder import Authority
 from provisioning.packaging.release_tree import PROJECT
 from provisioning.packaging.reproducible import sha256_of
 from provisioning.packaging.system_packages import make_deb
-from tests.faults.campaigns import require
 from tests.pipeline.whole_gateway import DEMO_TRANSCRIPT, wait_until
 from tests.provisioning.conftest import Run
 from tests.provisioning.release_box import DATE, archive_of
 from tests.provisioning.test_broker import Broker, reader
+from tests.support.programs import require
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.timeout(900)]
 

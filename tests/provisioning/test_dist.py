@@ -15,7 +15,7 @@ import pytest
 
 from agent import __version__
 from provisioning.packaging.__main__ import make_everything
-from tests.faults.campaigns import require
+from tests.support.programs import require
 
 VERSION = __version__
 

@@ -1,7 +1,6 @@
 """A real mosquitto on free loopback ports: plain or TLS with client certificates, killed at will."""
 
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -9,9 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from tests.support.certificates import TlsFiles, make_tls_files
+from tests.support.programs import program
 
 __all__ = ["Mosquitto", "TlsFiles", "free_port", "mosquitto"]
 
@@ -83,7 +81,7 @@ class Mosquitto:
         """Start it and wait until it listens."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [_executable(), "-c", str(self._configuration)], stdin=subprocess.DEVNULL, stderr=log
+                [program("mosquitto"), "-c", str(self._configuration)], stdin=subprocess.DEVNULL, stderr=log
             )
         until = time.monotonic() + 10
         while time.monotonic() < until:
@@ -132,7 +130,7 @@ def mosquitto(
     extra: str = "",
 ) -> Iterator[Mosquitto]:
     """Run a broker in `folder`; tls=True makes good certificates for it and for gateway_id."""
-    _executable()
+    program("mosquitto")
     if tls is True:
         tls = make_tls_files(folder / "tls", gateway_id)
     broker = Mosquitto(folder, tls=tls or None, acl=acl, persistence=persistence, extra=extra)
@@ -141,13 +139,3 @@ def mosquitto(
         yield broker
     finally:
         broker.kill()
-
-
-def _executable() -> str:
-    found = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-    if found is None:
-        message = "mosquitto is not installed (apt-get install mosquitto)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return found

@@ -14,10 +14,10 @@ from agent.modem.simulator import Behaviour, SimulatedModem
 from agent.modem.transcript import read_transcript
 from tests.cli.test_main import sinyal
 from tests.doctor.box import LINK, Box, conversation
-from tests.faults.campaigns import give_up, require
 from tests.faults.test_full_disk import fill
 from tests.pipeline.whole_gateway import DEMO_TRANSCRIPT, Gateway, wait_until
 from tests.support.certificates import make_tls_files
+from tests.support.programs import give_up, require
 
 IMEI, ICCID, IMSI = "350000000000006", "89621000000000000012", "510100000000001"
 """As the recorded modem tells them; made unique below."""

@@ -1,8 +1,6 @@
 """The jq program of docs/decoding.md reads batches as the contract says."""
 
 import json
-import os
-import shutil
 import subprocess
 import zlib
 from pathlib import Path
@@ -11,6 +9,7 @@ import pytest
 
 from agent.contract.catalogue import Row
 from agent.wire.columns import encode_batch
+from tests.support.programs import program
 from tests.support.rows import EPOCH, sample_row
 from tests.wire import independent_decoder
 
@@ -19,14 +18,8 @@ GUIDE = Path(__file__).parents[2] / "docs" / "decoding.md"
 
 
 def jq(document: bytes) -> list[dict[str, object]]:
-    executable = shutil.which("jq")
-    if executable is None:
-        message = "jq is not installed (apt-get install jq)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
     decoded = subprocess.run(
-        [executable, "-c", "-f", str(PROGRAM)], input=document, capture_output=True, timeout=30, check=True
+        [program("jq"), "-c", "-f", str(PROGRAM)], input=document, capture_output=True, timeout=30, check=True
     )
     return [json.loads(line) for line in decoded.stdout.splitlines()]
 
