@@ -11,7 +11,7 @@ from agent.buffer.schema import create_statements, wanted_columns
 from agent.contract import catalogue as contract
 from agent.wire.columns import decode_batch, encode_batch
 from agent.wire.zlib_stream import inflate
-from docs import generate
+from docs import catalogue_fields, fields_page, generate, json_schemas
 from tests.contract.schema_files import document_faults
 
 RAIN = {
@@ -78,18 +78,18 @@ def test_a_new_metric_gets_its_scale_on_the_wire(with_rain: bytes) -> None:
 
 
 def test_a_new_metric_gets_its_schema_and_its_line_on_the_page(with_rain: bytes) -> None:
-    fields = generate.read_fields(with_rain)
-    reading = generate.schemas(fields)["reading.json"]
+    fields = catalogue_fields.read_fields(with_rain)
+    reading = json_schemas.schemas(fields)["reading.json"]
     assert reading["properties"]["rain_mm"]["x-unit"] == "mm"
     assert document_faults(reading, {"seq": 1, "ts": 0, "rain_mm": 0.25, "rain_mm_max": 0.5}) == []
     assert document_faults(reading, {"seq": 1, "ts": 0, "rain_mm": -1})
     assert document_faults(reading, {"seq": 1, "ts": 0, "rain_mm_max": 501})
-    columns = generate.schemas(fields)["readings-columnar.json"]["properties"]["c"]["patternProperties"]
+    columns = json_schemas.schemas(fields)["readings-columnar.json"]["properties"]["c"]["patternProperties"]
     assert "^rain_mm(_min|_max|_count)?(/[1-9][0-9]*)?$" in columns
-    assert "| `rain_mm` | number, mm, 0 to 500, two decimals |" in generate.fields_page(fields, "00c0ffee")
+    assert "| `rain_mm` | number, mm, 0 to 500, two decimals |" in fields_page.fields_page(fields, "00c0ffee")
 
 
 def test_every_group_of_the_catalogue_has_a_table_on_the_page() -> None:
-    fields = generate.read_fields(contract.CATALOGUE_FILE.read_bytes())
-    page = generate.fields_page(fields, "00c0ffee")
+    fields = catalogue_fields.read_fields(contract.CATALOGUE_FILE.read_bytes())
+    page = fields_page.fields_page(fields, "00c0ffee")
     assert [each.metric.name for each in fields if f"\n| `{each.metric.name}` |" not in page] == []
