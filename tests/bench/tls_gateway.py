@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,13 +14,16 @@ from tests.bench.process import rss_mb
 from tests.support.mosquitto import TlsFiles
 
 GATEWAY_ID = "bench"
+AGENT = ("agent", "run", "--config")
+"""The module that is the agent, and what stands before the name of its configuration."""
+
 TRANSCRIPT = Path(__file__).parents[2] / "agent" / "demo" / "modem.txt"
 
 # What the daemon imports from outside itself; the floor makes the same TLS context as well.
 FLOOR = """
 import argparse, collections, ctypes, dataclasses, fcntl, gettext, json, logging, pathlib, queue, secrets
 import signal, sqlite3, ssl, subprocess, threading, tomllib, zlib
-import paho.mqtt.client, psutil, serial
+import paho.mqtt.client, psutil, serial{also}
 context = ssl.create_default_context(cafile={ca!r})
 context.load_cert_chain({cert!r}, {key!r})
 import sys, time
@@ -79,9 +82,18 @@ def database_in(folder: Path) -> Path:
 
 @contextmanager
 def tls_gateway(
-    folder: Path, port: int, tls: TlsFiles, *, interval_s: float = 60, publish: str = ""
+    folder: Path,
+    port: int,
+    tls: TlsFiles,
+    *,
+    interval_s: float = 60,
+    publish: str = "",
+    program: Sequence[str] = AGENT,
 ) -> Iterator[TlsGateway]:
-    """Run a gateway with a simulated modem; publish: further lines of that section of its configuration."""
+    """Run a gateway with a simulated modem.
+
+    publish: further lines of that section of its configuration. program: as AGENT.
+    """
     folder.mkdir(exist_ok=True)
     with SimulatedModem(read_transcript(TRANSCRIPT), Behaviour()) as modem:
         config = folder / "sinyal.toml"
@@ -99,11 +111,13 @@ def tls_gateway(
         )
         environment = with_bytecode(folder)
         subprocess.run(
-            [sys.executable, "-c", "import agent.cli.run, agent.pipeline.start"], env=environment, check=True
+            [sys.executable, "-c", "import agent.cli.run, agent.pipeline.start, gpiozero"],
+            env=environment,
+            check=True,
         )
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "agent", "run", "--config", str(config)], stderr=log, env=environment
+                [sys.executable, "-m", *program, str(config)], stderr=log, env=environment
             )
         try:
             yield TlsGateway(folder, process)
@@ -112,10 +126,12 @@ def tls_gateway(
             process.wait(10)
 
 
-def floor_mb(folder: Path, tls: TlsFiles) -> float:
-    """Return the memory of a bare interpreter with the daemon's imports and its TLS context."""
+def floor_mb(folder: Path, tls: TlsFiles, *, also: str = "") -> float:
+    """Return the memory of a bare interpreter with the daemon's imports, `also` more, and its TLS context."""
     environment = with_bytecode(folder)
-    code = FLOOR.format(ca=str(tls.ca), cert=str(tls.client_cert), key=str(tls.client_key))
+    code = FLOOR.format(
+        ca=str(tls.ca), cert=str(tls.client_cert), key=str(tls.client_key), also=also and f", {also}"
+    )
     for _run in range(2):  # the first one only makes the bytecode
         command = [sys.executable, "-c", code]
         with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:

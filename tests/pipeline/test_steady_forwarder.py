@@ -66,7 +66,7 @@ def test_a_thread_that_died_is_replaced(tmp_path: Path, monkeypatch: pytest.Monk
         assert look_after_until(forwarder, rows)
         assert forwarder.rebuilt >= 1
         assert forwarder.health().connects > before.connects
-        assert forwarder.health().rows_sent == 8
+        assert wait(lambda: forwarder.health().rows_sent == 8, 20)
     assert rows.mistakes == []
 
 
