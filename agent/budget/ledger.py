@@ -19,6 +19,9 @@ from agent.errors import StoreUnusable
 RESERVE_BYTES = 16 * 1024
 """What a kill may count too much while little is sent."""
 
+BACKLOG_BYTES = 2 * RESERVE_BYTES
+"""Asked for within a short time: a backlog is being sent. Also what may be under way at once."""
+
 BULK_BYTES = 64 * 1024
 """What is added to the reserve while a backlog is sent, so that not every message needs a writing."""
 
@@ -153,7 +156,8 @@ class Ledger:
             left = self.limits.left_for_readings(self._used(month), month.last - day)
             if self._asked + bytes_ > left:
                 return False
-            self._asked += bytes_
+            # Few messages are under way at a time; the rest of what was asked for has been counted.
+            self._asked = min(self._asked + bytes_, BACKLOG_BYTES + bytes_)
             self._asked_at = time.monotonic()
             if self._unsaved + self._asked > self._reserve:
                 self._save()
@@ -251,7 +255,7 @@ class Ledger:
         self._changed.add(day)
 
     def _wanted_reserve(self) -> int:
-        return RESERVE_BYTES + (self._asked + BULK_BYTES if self._asked > 2 * RESERVE_BYTES else self._asked)
+        return RESERVE_BYTES + (self._asked + BULK_BYTES if self._asked > BACKLOG_BYTES else self._asked)
 
     def _save_when_due(self) -> None:
         # A batch takes less than was asked for it: what was sent so long ago has been counted.

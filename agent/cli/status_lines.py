@@ -214,7 +214,7 @@ def _agent_line(seen: Seen) -> Line:
         return Line(label, _("not running; it has never run here"), "daemon_not_running")
     words = {
         "stopped": _("it was stopped"),
-        "low_battery": _("the battery is nearly empty; it begins again by itself when power is back"),
+        "low_battery": _("the battery is nearly empty; the agent begins again by itself when power is back"),
         "ended": _("it ended without a goodbye (power, kill or crash)"),
         "restarted": _("the gateway was restarted"),
         "database_unreadable": _("not even its readings can be read; try sudo, or sinyal doctor"),

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from agent import screen
 from agent.collectors.clock import AGENT_BIRTH_TS
-from agent.doctor.evidence import DiskSeen, Evidence
+from agent.doctor.evidence import RESTS, DiskSeen, Evidence
 from agent.doctor.finding import Finding, failed, passed, untested, warned
 from agent.errors import NoPermission
 from agent.language import N_, _, system_reason
 from agent.pipeline.control_client import DaemonSilent
+
+MAINS_STEP = N_("check the circuit breaker and the plug; the gateway lives on its battery")
 
 HOT_C = 80.0
 """A Raspberry Pi slows itself down from here on."""
@@ -72,10 +74,12 @@ def check_power(evidence: Evidence) -> Finding:
             "undervoltage", _("the board says that its supply is too weak; {more}").format(more=text),
             _("use the board's own power supply and a short, thick cable"),
         )  # fmt: skip
+    if evidence.rests:
+        return failed("low_battery", _(RESTS), _(MAINS_STEP))
+    if evidence.snapshot.get("battery_low"):
+        text += ", " + _("battery nearly empty")
     if mains == 0:
-        return warned(
-            "no_mains", text, _("check the circuit breaker and the plug; the gateway lives on its battery")
-        )
+        return warned("no_mains", text, _(MAINS_STEP))
     if evidence.soc_temp_c is not None and evidence.soc_temp_c >= HOT_C:
         warm = f"{screen.number(evidence.soc_temp_c, 1)} °C"
         return warned(

@@ -1,7 +1,7 @@
 """The broker: TCP, TLS and certificates, the permission to publish; and the queue of what is unsent."""
 
 from agent import screen
-from agent.doctor.evidence import BrokerSeen, Evidence
+from agent.doctor.evidence import RESTS, BrokerSeen, Evidence
 from agent.doctor.finding import Finding, failed, passed, untested, warned
 from agent.enrolment.identity_files import RENEW_DAYS
 from agent.errors import NoPermission, SinyalError
@@ -133,6 +133,8 @@ def check_queue(evidence: Evidence) -> Finding:
         return untested(_("where the agent would run is not known without its settings"))
     if evidence.running is None:
         return untested(_("this user may not see whether the agent runs"), _("use sudo"))
+    if evidence.rests:
+        return untested(_(RESTS))
     if not evidence.running:
         return failed(
             "daemon_not_running", _("the agent does not run"), _("start it: sudo service sinyal start")

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from agent.config.model import Config
 from agent.enrolment.board import Standing
 from agent.errors import SinyalError
+from agent.language import N_
 from agent.link.probe import Outcome
 from agent.publish.certificate import Certificate
 from agent.publish.problems import Address
@@ -99,6 +100,9 @@ class BrokerSeen(NamedTuple):
     mqtt_problem: SinyalError | None = None
 
 
+RESTS = N_("the battery is nearly empty; the agent begins again by itself when power is back")
+
+
 class Evidence(NamedTuple):
     """All that was looked at; None stands for a look that did not end in time."""
 
@@ -124,6 +128,11 @@ class Evidence(NamedTuple):
     reach: Sequence[tuple[str, Outcome]] | None
     redirected: bool | None
     broker: BrokerSeen | None
+
+    @property
+    def rests(self) -> bool:
+        """Return whether the agent stays down until mains is back, because the battery is nearly empty."""
+        return self.running is False and self.snapshot.get("state") == "low_battery"
 
     @property
     def reading(self) -> Mapping[str, Any]:

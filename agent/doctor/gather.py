@@ -125,8 +125,12 @@ def _agent(runtime: Path) -> tuple[bool | None, Mapping[str, Any]]:
         running: bool | None = daemon_runs(runtime)
     except SinyalError:
         running = None
-    # What an agent left that is gone says nothing about now.
-    return running, (read_snapshot(runtime) or {}) if running else {}
+    shown = read_snapshot(runtime) or {}
+    if running:
+        return True, shown
+    # What an agent left that is gone says nothing about now, except why it stays away.
+    rests = running is False and shown.get("state") == "low_battery"
+    return running, {"state": "low_battery"} if rests else {}
 
 
 def look_at_disk(config: Config, *, running: bool | None) -> DiskSeen:

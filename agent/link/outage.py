@@ -85,7 +85,13 @@ class DatedOutage(NamedTuple):
             return max(0.0, end.uptime_s - start.uptime_s)
         if self.start_ts is None or self.end_ts is None:
             return None
-        return max(0.0, float(self.end_ts - self.start_ts))
+        length_s = max(0.0, float(self.end_ts - self.start_ts))
+        # A boot with an unknown time was placed close to its neighbour: that is no length.
+        return length_s if length_s or not self._is_estimated_across_boots() else None
+
+    def _is_estimated_across_boots(self) -> bool:
+        start, end = self.outage.start, self.outage.end
+        return end is not None and start.boot != end.boot and self.quality == "estimated"
 
     def document(self) -> dict[str, Any]:
         """Return it for programs: `sinyal outages --json`."""
@@ -101,7 +107,7 @@ class DatedOutage(NamedTuple):
             "ts_quality": self.quality,
             "is_over": self.is_over,
             "duration_s": None if duration_s is None else round(duration_s, 1),
-            "precision_s": outage.precision_s,
+            "precision_s": None if self._is_estimated_across_boots() else outage.precision_s,
             "counts_as_down": self.counts_as_down,
             "counts_for_a_link": bool(
                 self.counts_as_down and duration_s is not None and duration_s > RESTITUTION_S

@@ -319,6 +319,18 @@ def test_what_was_asked_for_long_ago_and_not_used_is_held_no_longer(
     assert opened(store, Clock()).state().used == RESERVE_BYTES
 
 
+def test_small_messages_without_a_pause_do_not_use_up_the_budget_by_being_asked_for(store: Store) -> None:
+    ledger = opened(store, Clock(), month_bytes=1_000_000)
+    sent = 0
+    ledger.watch("mqtt", lambda: sent)
+    for _ in range(1000):
+        assert ledger.may_send_readings(4_300)
+        sent += 300
+    assert ledger.state().used == 300_000
+    after_a_kill = opened(store, Clock()).state()
+    assert 300_000 <= after_a_kill.used < 300_000 + 8 * RESERVE_BYTES
+
+
 def test_before_it_was_loaded_nothing_may_be_sent(store: Store) -> None:
     ledger = Ledger(store, Limits(None, 1, 0), Clock())
     assert not ledger.may_send_readings(1)

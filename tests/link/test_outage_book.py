@@ -222,3 +222,18 @@ def test_the_cut_of_a_boot_that_never_knew_the_time_is_told_by_its_neighbours(bo
     book.tick(200.0)
     assert [event["what"] for event in board.events()] == ["power", "power"]
     assert [one.quality for one in board.outages()] == ["estimated", "estimated"]
+    assert all(one.duration_s() for one in board.outages())
+    assert {one.document()["precision_s"] for one in board.outages()} == {None}
+
+
+def test_a_cut_before_a_boot_that_has_no_time_yet_has_no_length_either(board: Board) -> None:
+    board.know(TRUE_S)
+    board.readings(60, 600)
+    board.boot(2)
+    board.readings(60, 600)
+    book_of(board, 10.0).tick(61.0)
+    board.boot(3)
+    book_of(board, 10.0).tick(61.0)
+    first, _second = board.outages()
+    assert first.quality == "estimated"
+    assert first.duration_s() is None
