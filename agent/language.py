@@ -147,8 +147,7 @@ class Text(str):
         cls, originals: tuple[str, ...], count: int = 1, details: dict[str, object] | None = None
     ) -> "Text":
         """Return the text of a message, or of a message and its plural, filled with details."""
-        shown = _in_catalogue(_current(), originals, count)
-        text = cls(shown if details is None else shown.format(**details))
+        text = cls(_filled(_current(), originals, count, details))
         text._originals, text._count, text._details = originals, count, details or {}
         return text
 
@@ -158,20 +157,29 @@ class Text(str):
 
     def in_catalogue(self, catalogue: _Catalogue) -> str:
         """Return the text in another language, details that are texts of their own included."""
-        template = _in_catalogue(catalogue, self._originals, self._count)
-        if not self._details:
-            return template
-        return template.format(
-            **{
-                name: detail.in_catalogue(catalogue) if isinstance(detail, Text) else detail
-                for name, detail in self._details.items()
-            }
-        )
+        details = {
+            name: detail.in_catalogue(catalogue) if isinstance(detail, Text) else detail
+            for name, detail in self._details.items()
+        }
+        return _filled(catalogue, self._originals, self._count, details or None)
 
 
 def in_language(text: str, code: str) -> str:
     """Return a text that `_` or `ngettext` gave in the language `code`, any other text as it is."""
     return text.in_catalogue(_catalogue_of(code)) if isinstance(text, Text) else text
+
+
+def _filled(
+    catalogue: _Catalogue, originals: tuple[str, ...], count: int, details: dict[str, object] | None
+) -> str:
+    shown = _in_catalogue(catalogue, originals, count)
+    if details is None:
+        return shown
+    try:
+        return shown.format(**details)
+    except (LookupError, ValueError, AttributeError):
+        # A catalogue that is damaged, or was changed under a running agent, costs words, never a reading.
+        return originals[0 if count == 1 else -1].format(**details)
 
 
 def _in_catalogue(catalogue: _Catalogue, originals: tuple[str, ...], count: int) -> str:

@@ -29,10 +29,10 @@ def note(line: str, descriptor: int = 2) -> str:
         return line
 
 
-def columns() -> int:
-    """Return how wide a screen on stdout may be: 80 columns, less on the terminal of a telephone."""
+def columns(descriptor: int = 1) -> int:
+    """Return how wide a screen on stdout, or stderr, may be: 80 columns, less on a telephone's terminal."""
     try:
-        return max(FEWEST_COLUMNS, min(COLUMNS, os.get_terminal_size(1).columns or COLUMNS))
+        return max(FEWEST_COLUMNS, min(COLUMNS, os.get_terminal_size(descriptor).columns or COLUMNS))
     except OSError:  # a file or a pipe
         return COLUMNS
 

@@ -144,9 +144,9 @@ def _sum_up(record: Record) -> None:
     for part in PARTS:
         found = record.finding(part)
         text = accept_parts.in_words(part, found) if found is not None else _("open")
-        lines = screen.broken(text, screen.COLUMNS - 14).split("\n")
+        lines = screen.broken(text, screen.columns() - 14).split("\n")
         print(f"{_(NAMES[part]):<13}", f"\n{'':14}".join(lines))
 
 
 def _say(text: str) -> None:
-    print(screen.broken(text, screen.COLUMNS), file=sys.stderr)
+    print(screen.broken(text, screen.columns(2)), file=sys.stderr)

@@ -279,14 +279,15 @@ def _for_the_page(text: str) -> str:
 
 
 def _say(text: str) -> None:
-    print(screen.broken(text, screen.COLUMNS), file=sys.stderr)
+    print(screen.broken(text, screen.columns(2)), file=sys.stderr)
 
 
 def _progress(text: str) -> None:
     if sys.stderr.isatty():
-        print(f"\r{screen.fit((text,), 78):<78}", end="", file=sys.stderr, flush=True)
+        width = screen.columns(2) - 2
+        print(f"\r{screen.fit((text,), width):<{width}}", end="", file=sys.stderr, flush=True)
 
 
 def _end_progress() -> None:
     if sys.stderr.isatty():
-        print("\r" + " " * 78 + "\r", end="", file=sys.stderr, flush=True)
+        print("\r" + " " * (screen.columns(2) - 2) + "\r", end="", file=sys.stderr, flush=True)

@@ -284,7 +284,7 @@ def _hands_lines(seen: Seen) -> Iterator[Line]:
     """Say who has hands on the modem: the agent that revives it, or a technician whom it leaves it to."""
     recovery = (seen.shown.get("recovery") or {}) if seen.running else {}
     if seen.running and seen.shown.get("technician"):
-        yield Line("", _("a technician is at work: the agent leaves the modem alone"))
+        yield Line("", _("a technician is at work: the agent does not restart the modem"))
     elif recovery.get("held_by") == "mains":
         yield Line("", _("not revived while mains power is away"))
     elif recovery.get("given_up"):

@@ -2,6 +2,7 @@
 
 import sys
 
+from agent import screen
 from agent.errors import UsageMistake
 from agent.language import _
 
@@ -24,5 +25,5 @@ def is_wanted(question: str) -> bool:
 
 def typed(question: str) -> str:
     """Return what was typed, "" at the end of the input."""
-    print(f"{question} ", end="", file=sys.stderr, flush=True)
+    print(f"{screen.broken(question, screen.columns(2) - 1)} ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip()

@@ -122,7 +122,7 @@ def _require_rights(found: Mapping[str, list[Path]]) -> None:
 
 def _show(found: Mapping[str, list[Path]], values: Mapping[str, Any]) -> None:
     site = " ".join(str(values[f"gateway.{key}"]) for key in ("id", "site_name", "kode_desa")).strip()
-    print(_("This removes from the gateway {site}:").format(site=site or "-"), file=sys.stderr)
+    _say(_("This removes from the gateway {site}:").format(site=site or "-"))
     for kind, paths in found.items():
         if paths:
             print(f"  {_(KINDS[kind])}", file=sys.stderr)
@@ -135,11 +135,15 @@ def _show(found: Mapping[str, list[Path]], values: Mapping[str, Any]) -> None:
             "{n} readings were never sent. Take them along first: sinyal buffer export",
             unsent,
         )
-        print(text.format(n=unsent), file=sys.stderr)
+        _say(text.format(n=unsent))
     told = _(
         "The certificate stays valid until it is revoked at the centre: sinyal-provision gateway retire {id}"
     ).format(id=values["gateway.id"] or _("ID"))
-    print(screen.broken(told, screen.COLUMNS), file=sys.stderr)
+    _say(told)
+
+
+def _say(text: str) -> None:
+    print(screen.broken(text, screen.columns(2)), file=sys.stderr)
 
 
 def _unsent(values: Mapping[str, Any]) -> int:
@@ -209,7 +213,7 @@ def _say_what_stays(state: Path) -> None:
         " place is used again. `sudo fstrim -av` helps on some cards."
         " When the card leaves your hands, destroy it."
     )
-    print(screen.broken(told, screen.COLUMNS))
+    print(screen.broken(told, screen.columns()))
 
 
 def _strangers(state: Path) -> Iterator[str]:

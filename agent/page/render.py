@@ -44,10 +44,19 @@ footer{margin-top:18px;padding-top:8px;border-top:1px solid #888;font-size:15px}
 """
 
 
+def _title(place: str) -> str:
+    if not place:
+        return _("Village internet")
+    # The lists of sites write both "Air Liki" and "Desa Air Liki".
+    is_named_village = place.split(" ", 1)[0].casefold() in ("desa", "kelurahan")
+    text = _("Internet of {place}") if is_named_village else _("Village internet of {place}")
+    return text.format(place=place)
+
+
 def page_of(content: PageContent) -> str:
     """Return the page as HTML, in the language in use."""
     place = content.place
-    title = _("Village internet of {place}").format(place=place) if place else _("Village internet")
+    title = _title(place)
     parts = [
         "<!doctype html>",
         f'<html lang="{current_language()}"><head><meta charset="utf-8">',

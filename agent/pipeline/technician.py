@@ -1,4 +1,4 @@
-"""Whether a technician is at work: then the agent keeps its hands off the modem."""
+"""Whether a technician is at work: then the agent restarts no modem."""
 
 import time
 from collections.abc import Mapping

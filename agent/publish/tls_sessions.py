@@ -123,6 +123,11 @@ def _require_readable(key: str, path: Path) -> None:
             _("let the user of the agent read it, or run as that user"),
         ) from None
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and key != "broker.ca_file":
+            # A box between the two visits of the technician.
+            raise ConfigMistake(
+                _("no certificate yet: {path} is not there").format(path=path), "sinyal enrol show"
+            ) from None
         raise ConfigMistake(
             _("{key}: {path} cannot be read: {reason}").format(
                 key=key, path=path, reason=system_reason(error.strerror)

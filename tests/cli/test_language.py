@@ -130,3 +130,10 @@ def test_the_words_of_the_operating_system_are_translated_where_they_are_known()
     use_language("id")
     assert system_reason(os.strerror(errno.ENOSPC)) == "disk penuh"
     assert system_reason("something new") == "something new"
+
+
+@pytest.mark.parametrize("wrong", ["{minutes} menit", "{0}", "{", "{key.none}"])
+def test_a_damaged_text_costs_its_words_and_nothing_else(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language, "_in_catalogue", lambda *_: wrong)
+    assert _("{key}: lost").format(key="port") == "port: lost"
+    assert in_language(_("{key}: lost").format(key="port"), "id") == "port: lost"

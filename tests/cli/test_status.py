@@ -126,7 +126,7 @@ def test_a_daemon_that_does_not_run_is_wrong_and_says_since_when(
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"technician": True}, "a technician is at work"),
+        ({"technician": True}, "a technician is at work: the agent does not restart"),
         ({"recovery": {"last": None, "held_by": "mains"}}, "not revived while mains power is away"),
         ({"recovery": {"last": "usb", "working": True}}, "being revived: restart of its USB port"),
         ({"recovery": {"last": "relay", "working": False}}, "being revived; last: power cut by the relay"),

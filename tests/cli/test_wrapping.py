@@ -29,3 +29,15 @@ def test_a_command_is_never_broken_at_its_hyphens() -> None:
 def test_a_long_text_goes_on_below_its_beginning() -> None:
     assert beside("Site", 6, "Renah Kemumu", 13) == ["Site  Renah", "      Kemumu"]
     assert beside("Site", 6, "", 13) == ["Site"]
+
+
+def test_questions_before_a_wipe_fit_a_phone(tmp_path: Path, open_terminal: OpenTerminal) -> None:
+    box = Box(tmp_path / "box", modem="/dev/no-modem")
+    box.store_readings()
+    typed = sinyal_at(NOW_TS, "wipe", "--lang", "id", "--config", str(box.config))
+    shown = open_terminal(typed, columns=40, rows=60)
+    shown.wait_for("[y/T]")
+    lines = shown.text().split("\n")
+    assert "dulu: sinyal buffer export" in shown.text(), lines
+    shown.keys("n", "Enter")
+    assert shown.wait_for_end() == 1

@@ -177,3 +177,15 @@ def test_a_reader_meets_the_old_page_or_the_new_one(tmp_path: Path) -> None:
     assert [each.name for each in written.parent.iterdir()] == ["index.html"]
     assert written.stat().st_mode & 0o777 == 0o644
     reader.close()
+
+
+@pytest.mark.parametrize(
+    ("site", "heading"),
+    [
+        ("Air Liki", "Internet Desa Air Liki"),
+        ("Desa Air Liki", "Internet Desa Air Liki"),
+        ("desa Air Liki", "Internet desa Air Liki"),
+    ],
+)
+def test_a_village_is_called_village_once(site: str, heading: str) -> None:
+    assert f"<h1>{heading}</h1>" in page_of(content(gateway__site_name=site))
