@@ -14,6 +14,9 @@ from agent.pipeline.control import ALIVE, MAX_ANSWER_BYTES, SOCKET_NAME, VERSION
 HEARD_LIMIT_S = 5.0
 """A daemon that lives says so much sooner than this, also while it waits for a slow modem."""
 
+BEGINNING_S = 3.0
+"""So long a daemon that has just begun may take until it listens; a small board loads it for seconds."""
+
 ANSWER_LIMIT_S = 28.0
 """More than the daemon itself allows a question, others under way before it included."""
 
@@ -76,6 +79,7 @@ def fault_of(document: object) -> SinyalError:
 
 def _connect(peer: socket.socket, path: str, ends_at: float) -> None:
     """Connect; raises TimeoutError, and OSError when nobody listens there."""
+    begins_until = time.monotonic() + BEGINNING_S
     while True:
         peer.settimeout(max(0.1, ends_at - time.monotonic()))
         try:
@@ -83,6 +87,10 @@ def _connect(peer: socket.socket, path: str, ends_at: float) -> None:
         except BlockingIOError:  # so many are waiting to be heard that there is no place to wait
             if time.monotonic() >= ends_at:
                 raise TimeoutError from None
+            time.sleep(0.05)
+        except (ConnectionRefusedError, FileNotFoundError):  # it holds its lock before it listens
+            if time.monotonic() >= min(begins_until, ends_at):
+                raise
             time.sleep(0.05)
         else:
             return

@@ -428,3 +428,18 @@ def test_the_daemon_itself_refuses_what_writes(tmp_path: Path) -> None:
         finally:
             running.stop(5)
             poller.close()
+
+
+@pytest.mark.parametrize("was_killed", [False, True])
+def test_a_daemon_that_has_just_begun_is_waited_for(tmp_path: Path, was_killed: bool) -> None:
+    if was_killed:
+        with socket.socket(socket.AF_UNIX) as left_behind:
+            left_behind.bind(str(tmp_path / SOCKET_NAME))
+    running = ControlServer(tmp_path, ANSWERERS)
+    beginning = threading.Timer(0.5, running.start)
+    beginning.start()
+    try:
+        assert ask_daemon(tmp_path, "alive")["ok"]
+    finally:
+        beginning.join()
+        running.stop(1)
