@@ -32,9 +32,14 @@ def note(line: str, descriptor: int = 2) -> str:
 def columns(descriptor: int = 1) -> int:
     """Return how wide a screen on stdout, or stderr, may be: 80 columns, less on a telephone's terminal."""
     try:
-        return max(FEWEST_COLUMNS, min(COLUMNS, os.get_terminal_size(descriptor).columns or COLUMNS))
+        return usable(os.get_terminal_size(descriptor).columns or COLUMNS)
     except OSError:  # a file or a pipe
         return COLUMNS
+
+
+def usable(wide: int) -> int:
+    """Return how many of `wide` columns a screen takes."""
+    return max(FEWEST_COLUMNS, min(COLUMNS, wide))
 
 
 def broken(text: str, width: int) -> str:

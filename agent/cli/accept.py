@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +11,15 @@ from agent.acceptance.record import PARTS, Record
 from agent.cli import accept_parts
 from agent.cli.accept_gateway import GatewayAtWork
 from agent.cli.typed_answer import is_wanted, require_terminal, typed
+from agent.cli.wrapping import beside, say
 from agent.errors import SinyalError, UsageMistake
 from agent.language import N_, _
 
 SIGNAL_MINUTES = 30.0
 
 CODE_TRIES = 3
+
+LABEL_COLUMNS = 14
 
 NAMES = {
     "signal": N_("Signal"),
@@ -67,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _begin(record: Record, gateway: GatewayAtWork) -> None:
-    _say(_("Acceptance test. Each part can be left with Ctrl-C and done later: sinyal accept"))
+    say(_("Acceptance test. Each part can be left with Ctrl-C and done later: sinyal accept"))
     wanted = gateway.identity["kode_desa"]
     if not wanted:
         raise SinyalError(
@@ -79,7 +81,7 @@ def _begin(record: Record, gateway: GatewayAtWork) -> None:
         # Letters write 15.02.23.2008 and 1502232008.
         if code.replace(".", "").replace(" ", "") == wanted.replace(".", ""):
             break
-        _say(_("This box is not set up for {code!r}.").format(code=code))
+        say(_("This box is not set up for {code!r}.").format(code=code))
     else:
         raise SinyalError(
             _("the village code does not match; nothing was measured"),
@@ -102,11 +104,11 @@ def _go_on(record: Record, gateway: GatewayAtWork, *, signal_s: float) -> None:
     for part, measure in parts.items():
         if record.is_done(part):
             continue
-        _say(f"== {_(NAMES[part])}")
+        say(f"== {_(NAMES[part])}")
         try:
             measure()
         except KeyboardInterrupt:
-            _say("")
+            say("")
             if not is_wanted(_("Left open. Go on with the next part?")):
                 return
 
@@ -116,10 +118,10 @@ def _end_pending(record: Record, gateway: GatewayAtWork) -> None:
     if pending is None:
         return
     if gateway.boot() == pending["boot"]:
-        _say(_("The gateway has not been off since; this part is asked again."))
+        say(_("The gateway has not been off since; this part is asked again."))
         record.drop_pending()
         return
-    _say(_("The gateway is back. Looking at what it kept …"))
+    say(_("The gateway is back. Looking at what it kept …"))
     accept_parts.judge(record, gateway, pending)
 
 
@@ -144,9 +146,4 @@ def _sum_up(record: Record) -> None:
     for part in PARTS:
         found = record.finding(part)
         text = accept_parts.in_words(part, found) if found is not None else _("open")
-        lines = screen.broken(text, screen.columns() - 14).split("\n")
-        print(f"{_(NAMES[part]):<13}", f"\n{'':14}".join(lines))
-
-
-def _say(text: str) -> None:
-    print(screen.broken(text, screen.columns(2)), file=sys.stderr)
+        print("\n".join(beside(_(NAMES[part]), LABEL_COLUMNS, text, screen.columns())))

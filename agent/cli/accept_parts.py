@@ -18,6 +18,7 @@ from agent.cli.budget import megabytes, rupiah
 from agent.cli.cause_words import cause_words
 from agent.cli.speedtest import REASONS, one_test, rate
 from agent.cli.typed_answer import is_wanted
+from agent.cli.wrapping import say
 from agent.errors import SinyalError
 from agent.language import _, in_language
 from agent.pipeline.budget_client import ask_budget
@@ -31,7 +32,7 @@ MAINS_BACK_WAIT_S = 3600.0
 
 def measure_signal(record: Record, gateway: GatewayAtWork, seconds: float) -> bool:
     """Follow the readings for a time and keep their median; at least one reading is taken."""
-    _say(_("Follows the signal for {span}. Leave the antenna alone.").format(span=screen.span(seconds)))
+    say(_("Follows the signal for {span}. Leave the antenna alone.").format(span=screen.span(seconds)))
     signal = SignalMedian()
     began = time.monotonic()
     for reading in gateway.readings():
@@ -58,7 +59,7 @@ def measure_throughput(record: Record, gateway: GatewayAtWork) -> bool:
     except SinyalError as problem:
         # No server or no room: the page says so, and the next part begins.
         record.keep("throughput", {"runs": [], "problem": _for_the_page(problem.what), "is_open": True})
-        _say(screen.failure_line(problem))
+        say(screen.failure_line(problem))
         return False
     price = f" ({rupiah(offer['cost_rupiah'] * RUNS)})" if offer["cost_rupiah"] is not None else ""
     text = _("Three speed tests use up to {kilobytes} kB{price} of the quota.").format(
@@ -66,7 +67,7 @@ def measure_throughput(record: Record, gateway: GatewayAtWork) -> bool:
     )
     if offer["left_bytes"] is not None:
         text += " " + _("{left} are left this month.").format(left=megabytes(offer["left_bytes"]))
-    _say(text)
+    say(text)
     if not is_wanted(_("Test now?")):
         return False
     runs: list[dict[str, Any]] = []
@@ -77,19 +78,19 @@ def measure_throughput(record: Record, gateway: GatewayAtWork) -> bool:
             settled, _next_step = one_test(gateway.config, None)
         except SinyalError as problem:
             problem_text = _for_the_page(problem.what)
-            _say(screen.failure_line(problem))
+            say(screen.failure_line(problem))
             break
         reason = settled.get("reason")
         words = None if reason is None else _for_the_page(_(REASONS.get(str(reason), str(reason))))
         runs.append({"ts": began_ts, **settled, "reason": words})
-        _say(f"{rate(settled['down_kbit_s'])} / {rate(settled['up_kbit_s'])}, {megabytes(settled['bytes'])}")
+        say(f"{rate(settled['down_kbit_s'])} / {rate(settled['up_kbit_s'])}, {megabytes(settled['bytes'])}")
     record.keep("throughput", {"runs": runs, "problem": problem_text, "is_open": len(runs) < RUNS})
     return True
 
 
 def wait_for_broker(record: Record, gateway: GatewayAtWork) -> bool:
     """Keep whether the centre's broker acknowledged readings of this gateway."""
-    _say(_("Waits for the centre to acknowledge readings …"))
+    say(_("Waits for the centre to acknowledge readings …"))
     ends_at = time.monotonic() + BROKER_WAIT_S
     link: Mapping[str, Any] = {}
     while time.monotonic() < ends_at:
@@ -103,7 +104,7 @@ def wait_for_broker(record: Record, gateway: GatewayAtWork) -> bool:
     problem = link.get("last_problem") or (None if gateway.config.broker.host else _("no broker configured"))
     acknowledged_ts = link.get("last_ack_ts") if link.get("rows_sent") else None
     if acknowledged_ts is None:
-        _say(_("Nothing was acknowledged: {why}").format(why=problem or "-"))
+        say(_("Nothing was acknowledged: {why}").format(why=problem or "-"))
         if not is_wanted(_("Write that on the page? (no: left open)")):
             return False
     record.keep(
@@ -120,11 +121,11 @@ def wait_for_broker(record: Record, gateway: GatewayAtWork) -> bool:
 
 def pull_the_plug(record: Record, gateway: GatewayAtWork) -> bool:
     """Let somebody pull the plug; the finding is made at the next `sinyal accept`."""
-    _say(_("Pull the plug of the gateway for five minutes, then put it in again and type: sinyal accept"))
+    say(_("Pull the plug of the gateway for five minutes, then put it in again and type: sinyal accept"))
     if not is_wanted(_("Ready?")):
         return False
     record.wait_for("power", gateway.before_the_cut())
-    _say(_("Pull the plug now. (Ctrl-C when it is not to happen)"))
+    say(_("Pull the plug now. (Ctrl-C when it is not to happen)"))
     try:
         return _watch_the_mains(record, gateway)
     except KeyboardInterrupt:
@@ -141,7 +142,7 @@ def _watch_the_mains(record: Record, gateway: GatewayAtWork) -> bool:
         reading = gateway.shown().get("reading") or {}
         if reading.get("mains_present") == 0 and gone_ts is None:
             gone_ts = float(reading.get("ts") or time.time())
-            _say(_("The mains are gone, the battery carries. Put the plug in again after five minutes."))
+            say(_("The mains are gone, the battery carries. Put the plug in again after five minutes."))
         if gone_ts is not None and reading.get("mains_present") == 1:
             record.keep(
                 "power", _on_battery(pending, gateway, gone_ts, float(reading.get("ts") or time.time()))
@@ -170,7 +171,7 @@ def _on_battery(
 
 def reboot(record: Record, gateway: GatewayAtWork) -> bool:
     """Restart the gateway when that is wanted; the finding is made at the next `sinyal accept`."""
-    _say(_("The gateway is restarted; afterwards log in again and type: sinyal accept"))
+    say(_("The gateway is restarted; afterwards log in again and type: sinyal accept"))
     if not is_wanted(_("Restart now?")):
         return False
     record.wait_for("reboot", gateway.before_the_cut())
@@ -181,7 +182,7 @@ def reboot(record: Record, gateway: GatewayAtWork) -> bool:
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         done = subprocess.run(command, check=False, timeout=60)
     if done is None or done.returncode:
-        _say(_("Restart it by hand now: sudo reboot, then type: sinyal accept"))
+        say(_("Restart it by hand now: sudo reboot, then type: sinyal accept"))
     raise SystemExit(0)
 
 
@@ -193,12 +194,12 @@ def judge(record: Record, gateway: GatewayAtWork, before: Mapping[str, Any]) -> 
             before, boot=boot, stored=stored, outage=gateway.gap_after(int(before["outage"]))
         )
         if found["duration_s"] is not None and found["duration_s"] < OFF_AT_LEAST_S:
-            _say(_("It was off for {span} only.").format(span=screen.span(found["duration_s"])))
+            say(_("It was off for {span} only.").format(span=screen.span(found["duration_s"])))
     else:
         first = gateway.first_uptime_after(int(before["last_seq"]), boot)
         found = reboot_finding(before, boot=boot, stored=stored, first_reading_uptime_s=first)
     record.keep(str(before["part"]), found)
-    _say(in_words(str(before["part"]), found))
+    say(in_words(str(before["part"]), found))
 
 
 def learn_how_long_it_was_off(record: Record, gateway: GatewayAtWork) -> None:
@@ -276,10 +277,6 @@ def _lost_words(found: Mapping[str, Any]) -> str:
 def _for_the_page(text: str) -> str:
     # The page is an Indonesian document, whatever the screen speaks.
     return in_language(text, "id")
-
-
-def _say(text: str) -> None:
-    print(screen.broken(text, screen.columns(2)), file=sys.stderr)
 
 
 def _progress(text: str) -> None:

@@ -27,7 +27,6 @@ VERDICT_WORDS = {
 VERDICT_COLUMNS = 11
 TITLE_COLUMNS = 12
 LEFT = VERDICT_COLUMNS + TITLE_COLUMNS
-NARROW = 60
 NARROW_INDENT = 2
 
 Findings = Sequence[tuple[Layer, Finding]]
@@ -177,7 +176,7 @@ def _screen(findings: Findings, settings: Settings, *, everything: bool) -> Iter
 def _rows(layer: Layer, finding: Finding, width: int) -> Iterator[str]:
     verdict, title = _(VERDICT_WORDS[finding.verdict]), _(layer.title)
     evidence = _printable(finding.evidence)
-    if width < NARROW:
+    if width < screen.NARROW_COLUMNS:
         yield f"{verdict:<{VERDICT_COLUMNS}}{title}"
         yield from beside("", NARROW_INDENT, evidence, width)
     else:
@@ -185,7 +184,7 @@ def _rows(layer: Layer, finding: Finding, width: int) -> Iterator[str]:
 
 
 def _step(next_step: str, width: int) -> Iterator[str]:
-    indent = NARROW_INDENT if width < NARROW else LEFT
+    indent = NARROW_INDENT if width < screen.NARROW_COLUMNS else LEFT
     for line in wrapped(f"-> {_printable(next_step)}", width - indent, "   "):
         yield " " * indent + line
 

@@ -185,14 +185,14 @@ def written(lines: Sequence[Line], max_lines: int = MAX_LINES, columns: int = sc
 
 def _rows(line: Line, max_rows: int, columns: int) -> list[str]:
     mark = "!" if line.problem else " "
-    first, *rest = wrapped(line.text, max_rows, columns - LABEL_WIDTH - 2)
+    first, *rest = in_rows(line.text, max_rows, columns - LABEL_WIDTH - 2)
     return [
         f"{mark} {line.label:<{LABEL_WIDTH}}{first}",
         *(f"{'':<{LABEL_WIDTH + 2}}{text}" for text in rest),
     ]
 
 
-def wrapped(text: str, max_rows: int, width: int) -> list[str]:
+def in_rows(text: str, max_rows: int, width: int) -> list[str]:
     """Return a text in at most max_rows lines; the last one is cut."""
     lines: list[str] = []
     while len(text) > width and len(lines) < max_rows - 1:

@@ -11,7 +11,7 @@ from typing import Any
 from agent import screen
 from agent.cli.live_screen import LiveScreen, can_be_live
 from agent.cli.status import Looked, document, look
-from agent.cli.status_lines import LABEL_WIDTH, SEPARATOR, Seen, status_lines, title, wrapped, written
+from agent.cli.status_lines import LABEL_WIDTH, SEPARATOR, Seen, in_rows, status_lines, title, written
 from agent.language import _
 
 TICK_S = 1.0
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     with LiveScreen() as shown:
         looked_at_s = time.monotonic()
         while True:
-            columns = min(screen.COLUMNS, max(screen.FEWEST_COLUMNS, shown.size.columns))
+            columns = screen.usable(shown.size.columns)
             shown.show(live_lines(looked, time.time(), shown.size.lines, columns))
             if shown.wait_key(TICK_S - time.time() % TICK_S) in ("q", "Q", "\x1b"):
                 break
@@ -89,7 +89,7 @@ def hour_lines(seen: Seen, columns: int = screen.COLUMNS) -> list[str]:
         low=low, high=high, now="-" if levels[-1] is None else levels[-1], worst=min(known), best=max(known)
     )
     indent = " " * (LABEL_WIDTH + 2)
-    scale = wrapped(text.replace("; ", SEPARATOR) if minutes < 60 else text, 2, columns - len(indent))
+    scale = in_rows(text.replace("; ", SEPARATOR) if minutes < 60 else text, 2, columns - len(indent))
     return [f"  {label:<{LABEL_WIDTH}}{graph}", *(indent + line for line in scale)]
 
 

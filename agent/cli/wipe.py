@@ -13,6 +13,7 @@ from typing import Any
 
 from agent import screen
 from agent.cli.typed_answer import is_wanted, require_terminal, typed
+from agent.cli.wrapping import say
 from agent.config.keys import DEFAULTS
 from agent.errors import ConfigMistake, NoPermission, SinyalError
 from agent.language import N_, _, ngettext
@@ -122,7 +123,7 @@ def _require_rights(found: Mapping[str, list[Path]]) -> None:
 
 def _show(found: Mapping[str, list[Path]], values: Mapping[str, Any]) -> None:
     site = " ".join(str(values[f"gateway.{key}"]) for key in ("id", "site_name", "kode_desa")).strip()
-    _say(_("This removes from the gateway {site}:").format(site=site or "-"))
+    say(_("This removes from the gateway {site}:").format(site=site or "-"))
     for kind, paths in found.items():
         if paths:
             print(f"  {_(KINDS[kind])}", file=sys.stderr)
@@ -135,15 +136,11 @@ def _show(found: Mapping[str, list[Path]], values: Mapping[str, Any]) -> None:
             "{n} readings were never sent. Take them along first: sinyal buffer export",
             unsent,
         )
-        _say(text.format(n=unsent))
+        say(text.format(n=unsent))
     told = _(
         "The certificate stays valid until it is revoked at the centre: sinyal-provision gateway retire {id}"
     ).format(id=values["gateway.id"] or _("ID"))
-    _say(told)
-
-
-def _say(text: str) -> None:
-    print(screen.broken(text, screen.columns(2)), file=sys.stderr)
+    say(told)
 
 
 def _unsent(values: Mapping[str, Any]) -> int:

@@ -1,6 +1,9 @@
 """Lines that fit the terminal on which they are shown, a phone's too: broken between words, never cut."""
 
+import sys
 import textwrap
+
+from agent import screen
 
 
 def wrapped(text: str, width: int, more_indent: str = "") -> list[str]:
@@ -13,3 +16,8 @@ def beside(label: str, label_columns: int, text: str, width: int) -> list[str]:
     """Return a label and its text beside it, further lines of the text below its first."""
     first, *rest = wrapped(text, width - label_columns)
     return [f"{label:<{label_columns}}{first}".rstrip(), *(" " * label_columns + line for line in rest)]
+
+
+def say(text: str) -> None:
+    """Print a text for the person on stderr, where progress and questions stand."""
+    print(screen.broken(text, screen.columns(2)), file=sys.stderr)

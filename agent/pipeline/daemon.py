@@ -163,7 +163,24 @@ class Daemon:
             cut_modem=self._box.cut_modem if self._box.has_relay else None,
             reboot=lambda: self._end_with("reboot"),
         )
-        self._events = SystemEvents(
+        self._events = self._make_events()
+        self._control = self._make_control()
+        self._provisioned_ts = newest_file_ts(
+            [file, config.broker.ca_file, config.broker.cert_file, config.broker.key_file]
+        )
+        self._sampler = self._make_sampler(uplink)
+        self._watchdog = Watchdog(
+            {
+                "sampler": self._sampler.pulse,
+                "prober": self._link.prober.pulse,
+                "keeper": self._keeper.pulse,
+            },
+            systemd_of_process(),
+            left_behind=self._forwarder.left_behind,
+        )
+
+    def _make_events(self) -> SystemEvents:
+        return SystemEvents(
             {
                 "uplink-up": ((0.0, self._on_uplink_up),),
                 "time-synced": tuple((pause_s, self._on_time_synced) for pause_s in CLOCK_LOOKS_S),
@@ -173,13 +190,17 @@ class Daemon:
                 "modem-added": tuple((pause_s, self._modem_answers) for pause_s in MODEM_LOOKS_S),
             }
         )
+
+    def _make_control(self) -> ControlServer:
+        config = self._config
+        database = config.paths.state / DATABASE_NAME
         shown = Shown(self._shown_now, self._last_reading, self._show)
-        self._control = ControlServer(
+        return ControlServer(
             config.paths.runtime,
             self._technician.noticing(
                 {
                     **modem_answerers(self._modem),
-                    **buffer_answerers(self._keeper, state / DATABASE_NAME, config.buffer.max_bytes),
+                    **buffer_answerers(self._keeper, database, config.buffer.max_bytes),
                     **self._measuring.answerers(),
                     **link_answerers(self._keeper, self._link),
                     **self._box.answerers(),
@@ -190,33 +211,23 @@ class Daemon:
                 }
             ),
         )
-        self._provisioned_ts = newest_file_ts(
-            [file, config.broker.ca_file, config.broker.cert_file, config.broker.key_file]
-        )
-        self._sampler = Sampler(
+
+    def _make_sampler(self, uplink: UplinkCollector) -> Sampler:
+        return Sampler(
             [
                 self._clock,
                 self._modem,
-                HostCollector(state),
+                HostCollector(self._config.paths.state),
                 uplink,
-                ClientsCollector(config.lan.interface),
+                ClientsCollector(self._config.lan.interface),
                 self._power_collector,
                 self._link.prober,
                 AgentCollector(self._keeper, self._measuring.ledger.spent_bytes, time.time),
             ],
             self._keeper,
             catalogue(),
-            interval_s=config.readings.interval_s,
+            interval_s=self._config.readings.interval_s,
             taken=self._on_reading,
-        )
-        self._watchdog = Watchdog(
-            {
-                "sampler": self._sampler.pulse,
-                "prober": self._link.prober.pulse,
-                "keeper": self._keeper.pulse,
-            },
-            systemd_of_process(),
-            left_behind=self._forwarder.left_behind,
         )
 
     def _make_forwarder(self) -> Forwarder:

@@ -2,6 +2,8 @@
 
 import ctypes
 
+_LIBC = ctypes.CDLL(None)
+
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 
@@ -9,7 +11,7 @@ _M_ARENA_MAX = -8
 def keep_one_arena() -> None:
     """Let all threads share one heap, and give large blocks back as soon as they are free."""
     # glibc gives each thread a heap of its own, which a small board cannot spare; musl has no mallopt.
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = getattr(_LIBC, "mallopt", None)
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, 1)
         mallopt(_M_MMAP_THRESHOLD, 64 * 1024)
@@ -18,6 +20,6 @@ def keep_one_arena() -> None:
 def give_back_memory() -> None:
     """Return to the system what is free."""
     # glibc keeps what a TLS handshake or a backlog has freed, some 0.7 MB; musl gives it back by itself.
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    trim = getattr(_LIBC, "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -1,14 +1,11 @@
 """What the commands share: actions with their own help, and the options that name sites and authority."""
 
 import argparse
-import contextlib
 import ipaddress
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
 
 from agent import screen
 from agent.cli.main import HelpFormatter
@@ -99,18 +96,14 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help=_("one JSON document on stdout"))
 
 
-def say(line: str, file: TextIO | None = None) -> None:
+def say(line: str) -> None:
     """Print one line; on a terminal it is broken between words."""
-    file = sys.stdout if file is None else file
-    # In a file or a pipe it stays one line, for whoever searches it.
-    with contextlib.suppress(OSError, ValueError):
-        line = screen.broken(line, os.get_terminal_size(file.fileno()).columns or screen.COLUMNS)
-    print(line, file=file)
+    print(screen.note(line, 1))
 
 
 def note(line: str) -> None:
     """Print one line on stderr, as `say` does."""
-    say(line, sys.stderr)
+    print(screen.note(line), file=sys.stderr)
 
 
 def print_json(document: object) -> None:

@@ -208,7 +208,8 @@ def test_an_outage_is_told_once_when_its_true_time_is_known_also_weeks_later(boa
     assert len(board.events()) == 1
 
 
-def test_the_cut_of_a_boot_that_never_knew_the_time_is_told_by_its_neighbours(board: Board) -> None:
+def two_cuts(board: Board) -> OutageBook:
+    """Cut the power before and after a boot that never learns the time; return the book of the third boot."""
     board.know(TRUE_S)
     board.readings(60, 600)
     board.boot(2)
@@ -217,6 +218,11 @@ def test_the_cut_of_a_boot_that_never_knew_the_time_is_told_by_its_neighbours(bo
     board.boot(3)
     book = book_of(board, 10.0)
     book.tick(61.0)
+    return book
+
+
+def test_the_cut_of_a_boot_that_never_knew_the_time_is_told_by_its_neighbours(board: Board) -> None:
+    book = two_cuts(board)
     assert board.events() == []
     board.know(TRUE_S + 10_000)
     book.tick(200.0)
@@ -227,13 +233,7 @@ def test_the_cut_of_a_boot_that_never_knew_the_time_is_told_by_its_neighbours(bo
 
 
 def test_a_cut_before_a_boot_that_has_no_time_yet_has_no_length_either(board: Board) -> None:
-    board.know(TRUE_S)
-    board.readings(60, 600)
-    board.boot(2)
-    board.readings(60, 600)
-    book_of(board, 10.0).tick(61.0)
-    board.boot(3)
-    book_of(board, 10.0).tick(61.0)
+    two_cuts(board)
     first, _second = board.outages()
     assert first.quality == "estimated"
     assert first.duration_s() is None
