@@ -10,6 +10,7 @@ from typing import Any
 from agent.errors import NoPermission, SinyalError
 from agent.language import _, current_language
 from agent.pipeline.control import ALIVE, MAX_ANSWER_BYTES, SOCKET_NAME, VERSION, short_path
+from agent.pipeline.snapshot import daemon_runs
 
 HEARD_LIMIT_S = 5.0
 """A daemon that lives says so much sooner than this, also while it waits for a slow modem."""
@@ -49,7 +50,7 @@ def _ask(runtime: Path, question: Mapping[str, object], limit_s: float) -> dict[
     ends_at = time.monotonic() + limit_s
     try:
         with short_path(runtime) as folder, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
-            _connect(peer, f"{folder}/{SOCKET_NAME}", ends_at)
+            _connect(peer, f"{folder}/{SOCKET_NAME}", runtime, ends_at)
             peer.sendall(sent)
             answer = json.loads(_read_line(peer, ends_at))
     except PermissionError:
@@ -77,8 +78,8 @@ def fault_of(document: object) -> SinyalError:
     return fault
 
 
-def _connect(peer: socket.socket, path: str, ends_at: float) -> None:
-    """Connect; raises TimeoutError, and OSError when nobody listens there."""
+def _connect(peer: socket.socket, path: str, runtime: Path, ends_at: float) -> None:
+    """Connect; raises TimeoutError, and OSError when nobody listens there or will soon."""
     begins_until = time.monotonic() + BEGINNING_S
     while True:
         peer.settimeout(max(0.1, ends_at - time.monotonic()))
@@ -88,10 +89,11 @@ def _connect(peer: socket.socket, path: str, ends_at: float) -> None:
             if time.monotonic() >= ends_at:
                 raise TimeoutError from None
             time.sleep(0.05)
-        except (ConnectionRefusedError, FileNotFoundError):  # it holds its lock before it listens
-            if time.monotonic() >= min(begins_until, ends_at):
+        except (ConnectionRefusedError, FileNotFoundError):
+            # It holds its lock before it listens; one that ends lets go of it, and nobody will listen then.
+            if time.monotonic() >= min(begins_until, ends_at) or not daemon_runs(runtime):
                 raise
-            time.sleep(0.05)
+            time.sleep(0.2)
         else:
             return
 

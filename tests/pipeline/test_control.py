@@ -26,10 +26,11 @@ from agent.modem.poll import ModemPoller
 from agent.modem.port import Holder, busy
 from agent.modem.simulator import Behaviour, SimulatedModem
 from agent.modem.transcript import parse_transcript, read_transcript
-from agent.pipeline import control
+from agent.pipeline import control, control_client
 from agent.pipeline.control import MAX_QUESTION_BYTES, SOCKET_NAME, ControlServer
 from agent.pipeline.control_client import DaemonSilent, ask_daemon
 from agent.pipeline.modem_control import modem_answerers
+from agent.pipeline.snapshot import DaemonLock
 from tests.pipeline.whole_gateway import DEMO_TRANSCRIPT, wait_until
 
 
@@ -435,7 +436,8 @@ def test_a_daemon_that_has_just_begun_is_waited_for(tmp_path: Path, was_killed: 
     if was_killed:
         with socket.socket(socket.AF_UNIX) as left_behind:
             left_behind.bind(str(tmp_path / SOCKET_NAME))
-    running = ControlServer(tmp_path, ANSWERERS)
+    lock, running = DaemonLock(tmp_path), ControlServer(tmp_path, ANSWERERS)
+    lock.take()
     beginning = threading.Timer(0.5, running.start)
     beginning.start()
     try:
@@ -443,3 +445,18 @@ def test_a_daemon_that_has_just_begun_is_waited_for(tmp_path: Path, was_killed: 
     finally:
         beginning.join()
         running.stop(1)
+        lock.release()
+
+
+def test_a_daemon_that_lets_go_of_its_lock_is_waited_for_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_client, "BEGINNING_S", 3600.0)
+    monkeypatch.setattr(control_client, "HEARD_LIMIT_S", 3600.0)
+    lock = DaemonLock(tmp_path)
+    lock.take()
+    ending = threading.Timer(0.5, lock.release)
+    ending.start()
+    with pytest.raises(DaemonSilent):
+        ask_daemon(tmp_path, "alive")
+    ending.join()
